@@ -1,0 +1,271 @@
+"""The command line: the same lab without a browser.
+
+Standard output carries results, standard error everything else. Bad arguments end with one line and exit status 2.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from tqdm import tqdm
+
+import aecore
+from aecore import pretrained
+from aecore.checkpoint import Checkpoint
+from aecore.data import DATASETS, is_available, load_dataset
+from aecore.dials import Config, Dial
+from aecore.errors import AecoreError, CheckpointError, ConfigError
+from aecore.fit import fit
+from aecore.models import BODIES, BOTTLENECKS, DOWNSAMPLERS, UPSAMPLERS, ModelConfig
+from aecore.models.parts import Part
+from aecore.training import Evaluated, Finished, Started, StepDone, TrainConfig, TrainEvent, evaluate
+from aecore.training.config import BUDGET_UNITS
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def dial_options(config: type[Config], leave_out: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+    """Click options for every dial of a configuration, checked by the configuration itself."""
+
+    def option(name: str, dial: Dial) -> Callable[[Command], Command]:
+        default = config.default(name)
+        kind: Any = click.Choice(list(dial.choices)) if dial.choices else type(default)
+        only = "".join(f" Only for {other} {' or '.join(values)}." for other, values in dial.when.items())
+        return click.option(
+            f"--{name.replace('_', '-')}",
+            name,
+            type=kind,
+            default=default,
+            show_default=True,
+            help=dial.help + only,
+        )
+
+    def decorate(command: Command) -> Command:
+        for name, dial in reversed(config.dials().items()):
+            if name not in leave_out:
+                command = option(name, dial)(command)
+        return command
+
+    return decorate
+
+
+def pick(config: type[Config], options: dict[str, Any]) -> dict[str, Any]:
+    """The options that are dials of `config`."""
+    return {name: value for name, value in options.items() if name in config.dials()}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(aecore.__version__, prog_name="aecore")
+def cli() -> None:
+    """See, train and compare autoencoders."""
+
+
+dataset_option = click.option(
+    "--dataset",
+    type=click.Choice(list(DATASETS)),
+    default="digits",
+    show_default=True,
+    help="What to learn from.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One line of JSON on standard output, nothing else.")
+
+
+@cli.command("train")
+@dataset_option
+@dial_options(ModelConfig)
+@click.option("--epochs", type=int, help="Train for so many passes over the training set (5 if nothing is said).")
+@click.option("--steps", type=int, help="Train for so many batches instead.")
+@click.option("--seconds", type=int, help="Train for so long instead.")
+@dial_options(TrainConfig, leave_out=("budget", "budget_unit"))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the trained model.")
+@json_option
+def train_command(
+    dataset: str,
+    epochs: int | None,
+    steps: int | None,
+    seconds: int | None,
+    out: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train an autoencoder, measure it, and keep it."""
+    budgets = {u: b for u, b in zip(BUDGET_UNITS, (epochs, steps, seconds), strict=True) if b is not None}
+    if len(budgets) > 1:
+        raise click.UsageError(f"Give one budget, not {' and '.join('--' + unit for unit in budgets)}.")
+    for unit, budget in budgets.items():
+        options |= {"budget": budget, "budget_unit": unit}
+    training = TrainConfig(**pick(TrainConfig, options))
+    model = ModelConfig(**pick(ModelConfig, options)).for_images(DATASETS[dataset].image_shape)
+    data = load_with_bar(dataset)
+    with training_bar() as watch:
+        checkpoint = fit(model, training, data, on_event=watch, command=shlex.join(["aecore", *sys.argv[1:]]))
+    if out is not None:
+        checkpoint.save(out)
+    tell(checkpoint.metrics, as_json)
+    if out is not None and not as_json:
+        click.echo(f"kept in {out}")
+
+
+@cli.command("evaluate")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--dataset",
+    type=click.Choice(list(DATASETS)),
+    help="Data to test on; what it was trained on if not said.",
+)
+@json_option
+def evaluate_command(folder: Path, dataset: str | None, as_json: bool) -> None:
+    """Measure a trained model on the whole test set, from its files alone."""
+    checkpoint = Checkpoint.load(folder)
+    data = load_with_bar(dataset or checkpoint.dataset)
+    if data.image_shape != checkpoint.model_config.image_shape:
+        raise ConfigError(
+            f"The model in {folder} is built for images of shape {checkpoint.model_config.image_shape}, but "
+            f"{data.title} has {data.image_shape}."
+        )
+    result = evaluate(checkpoint.build(), data.test, checkpoint.train_config.loss)
+    tell(
+        {"test_mse": result.mse, "test_psnr": result.psnr, "test_loss": result.loss, "images": result.images},
+        as_json,
+    )
+
+
+@cli.command("datasets")
+@json_option
+def datasets_command(as_json: bool) -> None:
+    """List the datasets and whether they are on this machine."""
+    if as_json:
+        rows = [
+            {
+                "name": name,
+                "title": spec.title,
+                "image_shape": list(spec.image_shape),
+                "train": spec.train_size,
+                "test": spec.test_size,
+                "available": is_available(name),
+                "licence": spec.licence,
+                "source": spec.source,
+            }
+            for name, spec in DATASETS.items()
+        ]
+        click.echo(json.dumps(rows))
+        return
+    for name, spec in DATASETS.items():
+        here = "here" if is_available(name) else "to be downloaded"
+        shape = "x".join(map(str, spec.image_shape))
+        click.echo(f"{name:<16} {shape:<8} {spec.train_size:>6} + {spec.test_size:>5}  {here:<17} {spec.title}")
+
+
+@cli.command("models")
+@json_option
+def models_command(as_json: bool) -> None:
+    """List the parts a model can be built from, and the shipped models."""
+    registries: dict[str, Mapping[str, Part[Any]]] = {
+        "body": BODIES,
+        "downsample": DOWNSAMPLERS,
+        "upsample": UPSAMPLERS,
+        "bottleneck": BOTTLENECKS,
+    }
+    help_texts = {option: {name: part.help for name, part in parts.items()} for option, parts in registries.items()}
+    if as_json:
+        click.echo(json.dumps({**help_texts, "shipped": pretrained.shipped_names()}))
+        return
+    for option, texts in help_texts.items():
+        click.echo(f"--{option}")
+        for name, text in texts.items():
+            click.echo(f"  {name:<12} {text}")
+    click.echo(f"shipped: {', '.join(pretrained.shipped_names()) or 'none'}")
+
+
+@cli.command("weights")
+@click.option("--only", multiple=True, type=click.Choice(list(pretrained.RECIPES)), help="Make only this one.")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=pretrained.WEIGHTS,
+    help="Folder of the weights.",
+)
+def weights_command(only: tuple[str, ...], into: Path) -> None:
+    """Make the models the lab ships, from the data."""
+    for name in only or pretrained.RECIPES:
+        click.echo(name, err=True)
+        load_with_bar(pretrained.RECIPES[name].dataset)
+        with training_bar() as watch:
+            checkpoint = pretrained.make(name, into, on_event=watch)
+        click.echo(f"{name}: test MSE {checkpoint.metrics['test_mse']:.5f}")
+
+
+def load_with_bar(name: str) -> Any:
+    """Load a dataset; a download shows its progress on standard error."""
+    with tqdm(total=1.0, bar_format="{desc} {percentage:3.0f}%|{bar}|", leave=False, disable=None) as bar:
+
+        def show(message: str, fraction: float | None) -> None:
+            bar.set_description_str(message, refresh=False)
+            bar.n = fraction or 0.0
+            bar.refresh()
+
+        return load_dataset(name, progress=show)
+
+
+class training_bar:  # noqa: N801 - reads as what it is: `with training_bar() as watch`
+    """A progress bar on standard error that follows the events of one training."""
+
+    def __enter__(self) -> Callable[[TrainEvent], None]:
+        """The function to call with every event."""
+        self._bar: Any = None
+        self._test = ""
+        return self._watch
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _watch(self, event: TrainEvent) -> None:
+        match event:
+            case Started(total_steps=total):
+                self._bar = tqdm(total=total, unit="step", dynamic_ncols=True, leave=False, disable=None)
+            case StepDone(loss=loss):
+                self._bar.update()
+                self._bar.set_postfix_str(f"loss {loss:.4g}{self._test}", refresh=False)
+            case Evaluated(mse=mse):
+                self._test = f", test MSE {mse:.5f}"
+            case Finished():
+                pass
+
+
+def tell(results: dict[str, Any], as_json: bool) -> None:
+    """Print results: one line of JSON, or a line each for people."""
+    if as_json:
+        click.echo(json.dumps(results))
+        return
+    for name, value in results.items():
+        click.echo(f"{name:<18} {value:,.5g}" if isinstance(value, float) else f"{name:<18} {value}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; give the exit status.
+
+    0 if all went well, 2 for bad arguments, 130 if interrupted, 1 for anything else that a person can mend.
+    """
+    try:
+        cli.main(args=arguments, prog_name="aecore", standalone_mode=False)
+    except click.Abort:
+        click.echo("aecore: interrupted", err=True)
+        return 130
+    except click.ClickException as error:
+        click.echo(f"aecore: {' '.join(error.format_message().split())}", err=True)
+        return error.exit_code
+    except AecoreError as error:
+        click.echo(f"aecore: {error}", err=True)
+        return 2 if isinstance(error, ConfigError | CheckpointError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

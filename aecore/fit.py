@@ -1,0 +1,103 @@
+"""A training from start to end: build, train, measure, and give back a checkpoint.
+
+For everybody who wants a trained model and no say in between. It knows nothing of progress bars or processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aecore.checkpoint import Checkpoint
+from aecore.data.image_dataset import ImageDataset
+from aecore.errors import DivergenceError
+from aecore.models.autoencoder import Autoencoder, build_model
+from aecore.models.config import ModelConfig
+from aecore.models.layers import describe, flops_per_image, parameter_count
+from aecore.training.config import TrainConfig
+from aecore.training.evaluation import evaluate
+from aecore.training.events import Finished, TrainEvent
+from aecore.training.loop import TrainState, train
+
+PRECISION = "float32"
+
+
+def measure(
+    model: Autoencoder,
+    dataset: ImageDataset,
+    config: TrainConfig,
+    state: TrainState,
+    *,
+    on_train: bool = False,
+) -> dict[str, Any]:
+    """The final numbers of a training, on all images of a set.
+
+    Args:
+        model: The trained model.
+        dataset: What it was trained on.
+        config: How it was trained.
+        state: Where its training stands.
+        on_train: Also measure on the training set, which takes several times as long.
+
+    Returns:
+        `test_mse` and `train_mse` per value, `test_psnr` in dB (PSNR of the mean MSE, peak 1), `test_loss` summed
+        over the values of an image, `images_per_second` and `seconds` of training steps alone, `parameters`,
+        `flops_per_image`, `precision` and `seed`.
+    """
+    layers = describe(model.config)
+    test = evaluate(model, dataset.test, config.loss)
+    train_mse = {"train_mse": evaluate(model, dataset.train, config.loss).mse} if on_train else {}
+    return {
+        **train_mse,
+        "test_mse": test.mse,
+        "test_psnr": test.psnr,
+        "test_loss": test.loss,
+        "images_per_second": state.images / state.seconds if state.seconds else 0.0,
+        "seconds": state.seconds,
+        "parameters": parameter_count(layers),
+        "flops_per_image": flops_per_image(layers),
+        "precision": PRECISION,
+        "seed": config.seed,
+    }
+
+
+def fit(
+    model_config: ModelConfig,
+    train_config: TrainConfig,
+    dataset: ImageDataset,
+    *,
+    on_event: Callable[[TrainEvent], None] = lambda _: None,
+    command: str = "",
+) -> Checkpoint:
+    """Train the configured model on `dataset` and measure it on both sets.
+
+    Args:
+        model_config: Which network.
+        train_config: How to train it.
+        dataset: What to learn from.
+        on_event: Told every event as it happens. If it raises KeyboardInterrupt, or the keyboard does, training is
+            stopped there and what was learned is measured and given back.
+        command: For the card.
+
+    Raises:
+        ConfigError: If the configurations and the data do not go together.
+        DivergenceError: If the loss exploded or was no longer a number.
+    """
+    model = build_model(model_config, seed=train_config.seed)
+    state = TrainState(model, train_config)
+    try:
+        for event in train(model, dataset, train_config, state):
+            on_event(event)
+            if isinstance(event, Finished) and event.reason == "diverged":
+                raise DivergenceError(event.message)
+    except KeyboardInterrupt:
+        if state.step == 0:
+            raise
+    return Checkpoint.of(
+        model,
+        train_config=train_config,
+        dataset=dataset.name,
+        dataset_checksum=dataset.checksum,
+        metrics=measure(model, dataset, train_config, state, on_train=True),
+        command=command,
+    )

@@ -1,0 +1,72 @@
+"""Reconstruction losses: how far the reconstruction is from its target, per sample.
+
+Each is summed over the values of one image, so that terms which count per image (such as a KL divergence) can be
+added without a hidden weight. This module knows nothing of models or training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ReconstructionLoss:
+    """One registered loss.
+
+    Attributes:
+        title: Short name for people.
+        help: One sentence.
+        unit: Unit of the amount per image.
+        needs_bounded_output: Whether it is defined only for reconstructions in (0, 1).
+        per_sample: (pre-image, target, output nonlinearity) -> (N,).
+    """
+
+    title: str
+    help: str
+    unit: str
+    needs_bounded_output: bool
+    per_sample: Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]
+
+
+def squared_error(
+    pre_image: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"], output: Callable[[Tensor], Tensor]
+) -> Float[Tensor, " n"]:
+    """Squared differences summed over each image: sum_i (x'_i - x_i)^2.
+
+    Up to constants the negative log-likelihood of a Gaussian with fixed variance.
+    Source: Goodfellow, Bengio & Courville, Deep Learning (2016), section 5.5.1.
+    """
+    return (output(pre_image) - target).square().flatten(1).sum(1)
+
+
+def binary_cross_entropy(
+    pre_image: Float[Tensor, "n c h w"],
+    target: Float[Tensor, "n c h w"],
+    output: Callable[[Tensor], Tensor],  # noqa: ARG001 - the sigmoid is inside, where it is stable
+) -> Float[Tensor, " n"]:
+    """Cross-entropy of each value as a probability, in nats, summed over each image.
+
+    -sum_i [x_i log s_i + (1 - x_i) log(1 - s_i)] with s = sigmoid(pre-image), computed from the pre-image so that
+    no logarithm meets a zero. For targets strictly between 0 and 1 its minimum is above zero.
+    Source: Vincent et al., Stacked denoising autoencoders, JMLR 11 (2010), equation 4.
+    """
+    return F.binary_cross_entropy_with_logits(pre_image, target, reduction="none").flatten(1).sum(1)
+
+
+RECONSTRUCTION_LOSSES: dict[str, ReconstructionLoss] = {
+    "mse": ReconstructionLoss(
+        "Squared error", "Squared differences of the pixels.", "squared value", False, squared_error
+    ),
+    "bce": ReconstructionLoss(
+        "Binary cross-entropy",
+        "Each pixel as a probability; needs an output between 0 and 1.",
+        "nats",
+        True,
+        binary_cross_entropy,
+    ),
+}

@@ -1,0 +1,129 @@
+"""Which autoencoder to build: the names of its parts and their sizes."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from aecore.dials import Config, dial
+from aecore.errors import ConfigError
+from aecore.models.activations import ACTIVATION_TITLES
+from aecore.models.bodies import BODIES
+from aecore.models.bottlenecks import BOTTLENECKS
+from aecore.models.parts import titles
+from aecore.models.resampling import DOWNSAMPLERS, UPSAMPLERS
+
+SMALLEST_SIDE, LARGEST_SIDE, MOST_CHANNELS = 8, 64, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Config):
+    """The choices that define an autoencoder; equal configurations build equal networks.
+
+    Attributes:
+        image_shape: (C, H, W) of the images; C from 1 to 4, sides from 8 to 64 pixels.
+
+    Raises:
+        ConfigError: For a value out of range or an unknown name, with what would fit.
+
+    Example:
+        >>> ModelConfig(body="conv", latent_dim=32).upsample
+        'nearest'
+    """
+
+    image_shape: tuple[int, int, int] = (1, 28, 28)
+    body: str = dial(
+        "conv",
+        label="Network",
+        choices=titles(BODIES),
+        help="What the encoder and the decoder are made of.",
+    )
+    latent_dim: int = dial(
+        32,
+        label="Code size",
+        low=1,
+        high=256,
+        scale="log",
+        help="How many numbers the code holds: the width of the bottleneck.",
+    )
+    bottleneck: str = dial(
+        "plain",
+        choices=titles(BOTTLENECKS),
+        help="What happens to the code between encoder and decoder.",
+        advanced=True,
+    )
+    downsample: str = dial(
+        "stride",
+        label="Downsampling",
+        choices=titles(DOWNSAMPLERS),
+        when={"body": ("conv",)},
+        help="How each stage of the encoder halves the resolution.",
+    )
+    upsample: str = dial(
+        "nearest",
+        label="Upsampling",
+        choices=titles(UPSAMPLERS),
+        when={"body": ("conv",)},
+        help="How each stage of the decoder doubles the resolution.",
+    )
+    channels: int = dial(
+        16,
+        label="Channels",
+        low=4,
+        high=64,
+        scale="log",
+        when={"body": ("conv",)},
+        advanced=True,
+        help="Feature maps of the first stage; each further stage has twice as many.",
+    )
+    stages: int = dial(
+        2,
+        low=1,
+        high=4,
+        when={"body": ("conv",)},
+        advanced=True,
+        help="How often the resolution is halved on the way to the code.",
+    )
+    hidden_units: int = dial(
+        400,
+        low=8,
+        high=1024,
+        scale="log",
+        when={"body": ("mlp",)},
+        advanced=True,
+        help="Width of each hidden layer.",
+    )
+    hidden_layers: int = dial(
+        1,
+        low=1,
+        high=4,
+        when={"body": ("mlp",)},
+        advanced=True,
+        help="Hidden layers on each side of the code.",
+    )
+    activation: str = dial(
+        "silu",
+        choices=ACTIVATION_TITLES,
+        when={"body": ("mlp", "conv")},
+        advanced=True,
+        help="The nonlinearity between layers.",
+    )
+
+    def __post_init__(self) -> None:
+        """Check the dials and the image shape."""
+        super().__post_init__()
+        shape = self.image_shape
+        if len(shape) != 3 or not all(isinstance(side, int) for side in shape):
+            raise ConfigError(f"image_shape is {shape}, expected three whole numbers (channels, height, width).")
+        channels, *sides = shape
+        if not 1 <= channels <= MOST_CHANNELS:
+            raise ConfigError(f"image_shape has {channels} channels, expected 1 to {MOST_CHANNELS}.")
+        if not all(SMALLEST_SIDE <= side <= LARGEST_SIDE for side in sides):
+            raise ConfigError(
+                f"Images of {sides[0]}x{sides[1]} pixels do not fit: each side must have {SMALLEST_SIDE} to "
+                f"{LARGEST_SIDE} pixels. Resize them first."
+            )
+
+    def for_images(self, image_shape: tuple[int, int, int]) -> ModelConfig:
+        """The same model for images of another shape (C, H, W)."""
+        return dataclasses.replace(self, image_shape=image_shape)

@@ -1,0 +1,79 @@
+"""What `train()` reports, as it happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Started:
+    """Training is about to take its first step, or its first one after a checkpoint.
+
+    Attributes:
+        step: Steps already done.
+        total_steps: Steps of the whole budget; None when the budget is in seconds.
+        steps_per_epoch: Steps that show every training image once.
+    """
+
+    step: int
+    total_steps: int | None
+    steps_per_epoch: int
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One batch was used.
+
+    Attributes:
+        step: Steps done, this one included.
+        epoch: Times the training set was shown, as a fraction.
+        progress: Share of the budget used, in [0, 1].
+        loss: The batch's loss before the step: summed over the values of an image, averaged over the batch.
+        learning_rate: The rate this step was taken with.
+        images: Training images used so far, repeats counted.
+        seconds: Time spent in steps so far; evaluations and pauses are not in it.
+    """
+
+    step: int
+    epoch: float
+    progress: float
+    loss: float
+    learning_rate: float
+    images: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The model was tried on test images.
+
+    Attributes:
+        step: Steps done when it was tried.
+        loss: The same loss as in training: summed over the values of an image, averaged over the images.
+        mse: Mean squared error per value.
+        images: How many test images it was tried on; always the first ones of the test set.
+    """
+
+    step: int
+    loss: float
+    mse: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Training ended by itself.
+
+    Attributes:
+        step: Steps done.
+        reason: Whether the budget is used up or the loss went astray.
+        message: One sentence for people; what to try if something went wrong.
+    """
+
+    step: int
+    reason: Literal["budget", "diverged"]
+    message: str
+
+
+TrainEvent = Started | StepDone | Evaluated | Finished

@@ -1,0 +1,195 @@
+"""The training loop, as a generator of events.
+
+Whoever consumes it decides: not asking for the next event is a pause, asking once is a step, closing the generator
+is stop. It knows nothing of processes, databases, pages or progress bars.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from aecore.data.image_dataset import ImageDataset, to_unit
+from aecore.errors import ConfigError
+from aecore.losses import RECONSTRUCTION_LOSSES
+from aecore.models.autoencoder import Autoencoder
+from aecore.models.config import ModelConfig
+from aecore.models.layers import describe
+from aecore.training.config import TrainConfig
+from aecore.training.evaluation import evaluate
+from aecore.training.events import Evaluated, Finished, Started, StepDone, TrainEvent
+from aecore.training.optimisers import OPTIMISERS, SCHEDULES, learning_rate
+
+EXPLODED = 100.0  # a loss this many times its first value will not come back by itself
+
+
+class TrainState:
+    """Everything a training needs to go on as if it had never stopped, besides the model's weights.
+
+    Attributes:
+        optimiser: The torch optimiser, bound to the model's parameters.
+        rate: The learning rate at the top of the schedule.
+        step: Steps done.
+        images: Training images used, repeats counted.
+        seconds: Time spent in steps.
+        clock: Time spent in steps and evaluations: what a budget in seconds is counted against.
+        first_loss: Loss of the very first batch; None before it.
+    """
+
+    def __init__(self, model: Autoencoder, config: TrainConfig) -> None:
+        self.rate = learning_rate(config.learning_rate, model.safe_rate, config.optimiser)
+        self.optimiser = OPTIMISERS[config.optimiser].build(model.parameters(), self.rate, config.weight_decay)
+        self.step = 0
+        self.images = 0
+        self.seconds = 0.0
+        self.clock = 0.0
+        self.first_loss: float | None = None
+        self._names = {id(parameter): name for name, parameter in model.named_parameters()}
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """The state as named tensors, for a checkpoint."""
+        tensors = {
+            f"{key}.{self._names[id(parameter)]}": value
+            for parameter, entries in self.optimiser.state.items()
+            for key, value in entries.items()
+        }
+        progress = [self.step, self.images, self.seconds, self.clock]
+        progress.append(math.nan if self.first_loss is None else self.first_loss)
+        return {**tensors, "progress": torch.tensor(progress, dtype=torch.float64)}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take over what `to_tensors` gave."""
+        step, images, self.seconds, self.clock, first_loss = tensors["progress"].tolist()
+        self.step, self.images = int(step), int(images)
+        self.first_loss = None if math.isnan(first_loss) else first_loss
+        for group in self.optimiser.param_groups:
+            for parameter in group["params"]:
+                suffix = f".{self._names[id(parameter)]}"
+                entries: dict[str, Any] = {
+                    name.removesuffix(suffix): value.clone()
+                    for name, value in tensors.items()
+                    if name.endswith(suffix) and "." not in name.removesuffix(suffix)
+                }
+                if entries:
+                    self.optimiser.state[parameter] = entries
+
+
+def epoch_order(seed: int, epoch: int, images: int) -> Int64[Tensor, " n"]:
+    """The order in which epoch number `epoch` shows the images: a function of its arguments alone.
+
+    That is what makes resuming exact: nothing about the past has to be remembered to know the next batch.
+    """
+    # SeedSequence mixes seed and epoch so that neighbouring pairs give unrelated streams
+    mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return torch.randperm(images, generator=torch.Generator().manual_seed(mixed))
+
+
+def check_loss(model: ModelConfig, config: TrainConfig) -> None:
+    """Raise `ConfigError` if the loss is not defined for what the network gives; says what would fit."""
+    bounded = describe(model)[-1].op == "sigmoid"
+    if RECONSTRUCTION_LOSSES[config.loss].needs_bounded_output and not bounded:
+        raise ConfigError(
+            f"Loss {config.loss!r} needs reconstructions between 0 and 1, and the {model.body} body gives any number. "
+            "Use loss 'mse', or another body."
+        )
+
+
+def check_fit(model: Autoencoder, dataset: ImageDataset, config: TrainConfig) -> None:
+    """Raise `ConfigError` if model, data and training do not go together; says what would."""
+    if model.config.image_shape != dataset.image_shape:
+        raise ConfigError(
+            f"The model is built for images of shape {model.config.image_shape}, but {dataset.title} has "
+            f"{dataset.image_shape}. Build it with ModelConfig(...).for_images(dataset.image_shape)."
+        )
+    check_loss(model.config, config)
+
+
+def train(
+    model: Autoencoder, dataset: ImageDataset, config: TrainConfig, state: TrainState | None = None
+) -> Iterator[TrainEvent]:
+    """Train `model` in place on `dataset.train`; yield `Started`, then steps and evaluations, then `Finished`.
+
+    The same model, data and configuration give the same losses, paused or not, on the same machine with the same
+    number of threads. Given a `state` restored from a checkpoint, training goes on as if it had never stopped.
+
+    Args:
+        model: The autoencoder; its weights change.
+        dataset: What to learn from; the test set is only looked at.
+        config: How to train.
+        state: Where an earlier training stopped. It is kept up to date at every event, so that a consumer can
+            save it between any two of them.
+
+    Raises:
+        ConfigError: If model, data and configuration do not go together.
+    """
+    check_fit(model, dataset, config)
+    state = state or TrainState(model, config)
+    schedule = SCHEDULES[config.schedule].build
+    count = len(dataset.train)
+    per_epoch, total = config.steps_per_epoch(count), config.total_steps(count)
+    interval = config.evaluation_interval(count)
+    shown = dataset.test[: config.evaluation_images]
+
+    def progress() -> float:
+        used = state.step / total if total else state.clock / config.budget
+        return min(1.0, used)
+
+    def look() -> Evaluated:
+        begun = perf_counter()
+        result = evaluate(model, shown, config.loss)
+        state.clock += perf_counter() - begun
+        return Evaluated(state.step, result.loss, result.mse, result.images)
+
+    yield Started(state.step, total, per_epoch)
+    if state.step == 0:
+        yield look()
+
+    model.train()
+    order, order_epoch = torch.empty(0, dtype=torch.int64), -1
+    while progress() < 1:
+        begun = perf_counter()
+        epoch, batch_number = divmod(state.step, per_epoch)
+        if epoch != order_epoch:
+            order, order_epoch = epoch_order(config.seed, epoch, count), epoch
+        index = order[batch_number * config.batch_size : (batch_number + 1) * config.batch_size]
+        x = to_unit(dataset.train[index])
+
+        rate = state.rate * schedule(progress())
+        for group in state.optimiser.param_groups:
+            group["lr"] = rate
+        loss = model.loss_terms(x, x, config.loss).total()
+        state.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        amount = float(loss.detach())
+        if not math.isfinite(amount) or (state.first_loss and amount > EXPLODED * state.first_loss):
+            yield Finished(state.step, "diverged", divergence_message(state.step, amount, state.rate))
+            return
+        state.optimiser.step()
+
+        state.first_loss = amount if state.first_loss is None else state.first_loss
+        state.step += 1
+        state.images += len(x)
+        taken = perf_counter() - begun
+        state.seconds += taken
+        state.clock += taken
+        done = progress()
+        yield StepDone(state.step, state.step / per_epoch, done, amount, rate, state.images, state.seconds)
+        if state.step % interval == 0 or done >= 1:
+            yield look()
+    yield Finished(state.step, "budget", f"The budget of {config.budget:g} {config.budget_unit} is used up.")
+
+
+def divergence_message(step: int, loss: float, rate: float) -> str:
+    """Why a run was ended early and what to try, in one or two sentences."""
+    what = f"grew to {loss:.3g}" if math.isfinite(loss) else "was no longer a number"
+    return (
+        f"The loss {what} after {step} steps, so training was ended. The learning rate {rate:g} is "
+        f"probably too high here: try {rate / 10:g}."
+    )
