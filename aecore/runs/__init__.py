@@ -1,0 +1,1 @@
+"""Runs: trainings that live outside the page, in worker processes, with a database as the one source of truth."""

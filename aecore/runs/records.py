@@ -1,0 +1,131 @@
+"""What the store remembers of a run, as plain records.
+
+This module knows nothing of databases or processes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from aecore.models.config import ModelConfig
+from aecore.runs.states import UNFINISHED_STATES, State, Wanted
+from aecore.training.config import TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run as the store has it now.
+
+    Attributes:
+        id: Short name, fit for a link.
+        kind: What sort of run; "training" trains one model.
+        owner: The visitor who may steer it; anybody with the link may watch.
+        created: Seconds since 1970.
+        model: Which network.
+        training: How it is trained.
+        dataset: Name of the dataset.
+        state: Where it stands.
+        wanted: Where its owner wants it.
+        step_requests: How many single steps were asked for and not yet taken.
+        message: One sentence for people: progress while preparing, or why it ended.
+        progress: Share of the budget used, in [0, 1].
+        step: Steps done.
+        total_steps: Steps of the budget; None if the clock decides.
+        executor: Who runs it; empty if nobody does.
+        metrics: Final numbers by name.
+        has_checkpoint: Whether there is something to resume from or to save.
+    """
+
+    id: str
+    kind: str
+    owner: str
+    created: float
+    model: ModelConfig
+    training: TrainConfig
+    dataset: str
+    state: State
+    wanted: Wanted
+    step_requests: int
+    message: str
+    progress: float
+    step: int
+    total_steps: int | None
+    executor: str
+    metrics: dict[str, Any]
+    has_checkpoint: bool
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it waits for a worker or has one."""
+        return self.state in UNFINISHED_STATES
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a run's curves.
+
+    Attributes:
+        id: Grows with time over all runs; ask the store for points after the last one seen.
+        step: Steps done.
+        kind: "train" for an average over the steps since the point before, "test" for a look at the test set.
+        values: Numbers by name; `loss` is summed over the values of an image.
+    """
+
+    id: int
+    step: int
+    kind: Literal["train", "test"]
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a model made of a fixed set of images at one moment.
+
+    Attributes:
+        step: Steps done.
+        reconstructions: (N, C, H, W) uint8, of the stage's targets.
+        codes: (M, 2) float32, of the stage's labelled images; empty when the code is not two numbers.
+    """
+
+    step: int
+    reconstructions: NDArray[np.uint8]
+    codes: NDArray[np.float32]
+
+    def to_bytes(self) -> bytes:
+        """The arrays, for the store."""
+        return save_arrays({"reconstructions": self.reconstructions, "codes": self.codes})
+
+    @classmethod
+    def from_bytes(cls, step: int, data: bytes) -> Snapshot:
+        """What `to_bytes` gave, with its step."""
+        arrays = load_arrays(data)
+        return cls(step, arrays["reconstructions"], arrays["codes"])
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The fixed test images a run is watched on.
+
+    Attributes:
+        targets: (N, C, H, W) uint8, the row of images shown.
+        labels: (M,) int64, the class of each image whose code is shown.
+    """
+
+    targets: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def to_bytes(self) -> bytes:
+        """The arrays, for the store."""
+        return save_arrays({"targets": self.targets, "labels": self.labels})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Stage:
+        """What `to_bytes` gave."""
+        arrays = load_arrays(data)
+        return cls(arrays["targets"], arrays["labels"])

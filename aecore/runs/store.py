@@ -1,0 +1,341 @@
+"""The run store: the one source of truth about every run.
+
+Pages read it and write only what they *want* of a run; workers obey that and write what happened. Neither ever
+talks to the other, so a run survives a reload, a closed tab and a restarted server, and any number of pages can
+watch it. This module knows nothing of processes or of training.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from aecore.errors import RunError
+from aecore.models.config import ModelConfig
+from aecore.runs import schema
+from aecore.runs.database import Database
+from aecore.runs.records import Point, Run, Snapshot, Stage
+from aecore.runs.states import HELD_STATES, RESUMABLE_STATES, UNFINISHED_STATES, State, Wanted
+from aecore.training.config import TrainConfig
+
+MOST_SNAPSHOTS = 200
+
+
+class RunStore:
+    """Runs, their curves, snapshots and checkpoints, in any database SQLAlchemy knows.
+
+    Safe to use from many threads and processes at once.
+
+    Raises:
+        RunError: If the database cannot be reached.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self.database = Database(url)
+
+    @property
+    def url(self) -> str:
+        """The database's URL."""
+        return self.database.url
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self.database.close()
+
+    # -- what pages do -------------------------------------------------------------------------------------------
+
+    def create(
+        self,
+        *,
+        model: ModelConfig,
+        training: TrainConfig,
+        dataset: str,
+        owner: str = "",
+        kind: str = "training",
+        most_unfinished: int | None = None,
+    ) -> str:
+        """Put a new run into the queue.
+
+        Args:
+            model: Which network.
+            training: How to train it.
+            dataset: Name of the dataset.
+            owner: Who may steer it.
+            kind: What sort of run.
+            most_unfinished: How many unfinished runs this owner may have, this one included.
+
+        Returns:
+            The new run's id.
+
+        Raises:
+            RunError: If the owner has too many unfinished runs already.
+        """
+        run_id, now = secrets.token_hex(6), time.time()
+        with self.database.writing() as connection:
+            if most_unfinished is not None:
+                mine = select(func.count()).where(
+                    schema.runs.c.owner == owner, schema.runs.c.state.in_(UNFINISHED_STATES)
+                )
+                count = connection.execute(mine).scalar_one()
+                if count >= most_unfinished:
+                    raise RunError(
+                        f"You already have {count} unfinished run{'s' if count > 1 else ''}, and {most_unfinished} "
+                        f"{'are' if most_unfinished > 1 else 'is'} allowed at a time. Stop one, or wait for it."
+                    )
+            connection.execute(
+                insert(schema.runs).values(
+                    id=run_id,
+                    kind=kind,
+                    owner=owner,
+                    created=now,
+                    queued=now,
+                    model=model.to_dict(),
+                    training=training.to_dict(),
+                    dataset=dataset,
+                    state="queued",
+                    wanted="run",
+                    metrics={},
+                )
+            )
+        return run_id
+
+    def get(self, run_id: str) -> Run:
+        """The run as it is now.
+
+        Raises:
+            RunError: If there is no such run.
+        """
+        with self.database.reading() as connection:
+            row = connection.execute(_run_query().where(schema.runs.c.id == run_id)).one_or_none()
+        if row is None:
+            raise RunError(f"There is no run {run_id!r} here. It may have been deleted, or made on another machine.")
+        return _run(row)
+
+    def runs(self, *, owner: str | None = None, limit: int = 50) -> list[Run]:
+        """The newest runs first, of one owner or of all."""
+        query = _run_query().order_by(schema.runs.c.created.desc()).limit(limit)
+        if owner is not None:
+            query = query.where(schema.runs.c.owner == owner)
+        with self.database.reading() as connection:
+            return [_run(row) for row in connection.execute(query)]
+
+    def ask_run(self, run_id: str) -> None:
+        """Want the run to go on; one that has no worker any more goes back into the queue."""
+        self._ask(run_id, wanted="run")
+
+    def ask_pause(self, run_id: str) -> None:
+        """Want the run to hold still; one that still waits for a worker pauses as soon as it has one."""
+        self._ask(run_id, wanted="pause")
+
+    def ask_step(self, run_id: str) -> None:
+        """Want exactly one more step, then a pause."""
+        self._ask(run_id, wanted="pause", steps=1)
+
+    def ask_stop(self, run_id: str) -> None:
+        """Want the run to end and keep what it learned; without a worker it ends at once."""
+        with self.database.writing() as connection:
+            connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(wanted="stop"))
+            connection.execute(
+                update(schema.runs)
+                .where(
+                    schema.runs.c.id == run_id,
+                    schema.runs.c.executor == "",
+                    schema.runs.c.state.in_(("queued", "paused", "interrupted")),
+                )
+                .values(state="stopped", message="Stopped.")
+            )
+
+    def _ask(self, run_id: str, *, wanted: Wanted, steps: int = 0) -> None:
+        mine = schema.runs.c.id == run_id
+        more = schema.runs.c.step_requests + steps if steps else 0
+        with self.database.writing() as connection:
+            connection.execute(update(schema.runs).where(mine).values(wanted=wanted, step_requests=more))
+            if wanted == "run" or steps:
+                connection.execute(
+                    update(schema.runs)
+                    .where(mine, schema.runs.c.executor == "", schema.runs.c.state.in_(RESUMABLE_STATES))
+                    .values(state="queued", queued=time.time(), message="")
+                )
+
+    def delete(self, run_id: str) -> None:
+        """Forget a run that no worker holds.
+
+        Raises:
+            RunError: If a worker holds it.
+        """
+        with self.database.writing() as connection:
+            gone = connection.execute(
+                delete(schema.runs).where(
+                    schema.runs.c.id == run_id, schema.runs.c.state.not_in((*HELD_STATES, "queued"))
+                )
+            )
+            if gone.rowcount:
+                return
+        if self.get(run_id).unfinished:
+            raise RunError("This run is not over yet. Stop it first, then delete it.")
+
+    def place_in_queue(self, run_id: str) -> int:
+        """How many turns until the run starts: 1 for the next one, 0 if it does not wait."""
+        with self.database.reading() as connection:
+            mine = connection.execute(
+                select(schema.runs.c.queued).where(schema.runs.c.id == run_id, schema.runs.c.state == "queued")
+            ).scalar_one_or_none()
+            if mine is None:
+                return 0
+            ahead = select(func.count()).where(schema.runs.c.state == "queued", schema.runs.c.queued < mine)
+            return int(connection.execute(ahead).scalar_one()) + 1
+
+    def points(self, run_id: str, *, after: int = 0) -> list[Point]:
+        """The points of a run's curves with an id above `after`, oldest first."""
+        query = (
+            select(schema.points)
+            .where(schema.points.c.run_id == run_id, schema.points.c.id > after)
+            .order_by(schema.points.c.id)
+        )
+        with self.database.reading() as connection:
+            return [Point(row.id, row.step, row.kind, row.values) for row in connection.execute(query)]
+
+    def stage(self, run_id: str) -> Stage | None:
+        """The test images the run is watched on; None before it has begun."""
+        with self.database.reading() as connection:
+            data = connection.execute(
+                select(schema.stages.c.data).where(schema.stages.c.run_id == run_id)
+            ).scalar_one_or_none()
+        return None if data is None else Stage.from_bytes(data)
+
+    def snapshot(self, run_id: str, *, at: int | None = None) -> Snapshot | None:
+        """The newest snapshot, or the newest one not after step `at`; None if there is none."""
+        query = select(schema.snapshots).where(schema.snapshots.c.run_id == run_id)
+        if at is not None:
+            query = query.where(schema.snapshots.c.step <= at)
+        with self.database.reading() as connection:
+            row = connection.execute(query.order_by(schema.snapshots.c.step.desc()).limit(1)).one_or_none()
+        return None if row is None else Snapshot.from_bytes(row.step, row.data)
+
+    def snapshot_steps(self, run_id: str) -> list[int]:
+        """The steps of which there are snapshots, in order."""
+        query = select(schema.snapshots.c.step).where(schema.snapshots.c.run_id == run_id)
+        with self.database.reading() as connection:
+            return sorted(connection.execute(query).scalars())
+
+    def checkpoint(self, run_id: str) -> bytes | None:
+        """The run's latest checkpoint as `Checkpoint.to_bytes` made it; None if there is none."""
+        with self.database.reading() as connection:
+            return connection.execute(
+                select(schema.checkpoints.c.data).where(schema.checkpoints.c.run_id == run_id)
+            ).scalar_one_or_none()
+
+    # -- what workers do -----------------------------------------------------------------------------------------
+
+    def count_computing(self, executor: str) -> int:
+        """How many of this executor's runs are computing now; paused ones are not."""
+        query = select(func.count()).where(
+            schema.runs.c.executor == executor, schema.runs.c.state.in_(("preparing", "running"))
+        )
+        with self.database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def step_taken(self, run_id: str) -> None:
+        """Note that one of the single steps asked for was taken."""
+        pending = (schema.runs.c.id == run_id) & (schema.runs.c.step_requests > 0)
+        with self.database.writing() as connection:
+            connection.execute(update(schema.runs).where(pending).values(step_requests=schema.runs.c.step_requests - 1))
+
+    def set_stage(self, run_id: str, stage: Stage) -> None:
+        """Keep the test images the run is watched on."""
+        with self.database.writing() as connection:
+            connection.execute(delete(schema.stages).where(schema.stages.c.run_id == run_id))
+            connection.execute(insert(schema.stages).values(run_id=run_id, data=stage.to_bytes()))
+
+    def report(
+        self,
+        run_id: str,
+        *,
+        state: State | None = None,
+        message: str | None = None,
+        progress: float | None = None,
+        step: int | None = None,
+        total_steps: int | None = None,
+        points: Iterable[tuple[int, str, Mapping[str, float]]] = (),
+        snapshot: Snapshot | None = None,
+    ) -> None:
+        """Write what happened since the last report, all of it or nothing.
+
+        Args:
+            run_id: The run.
+            state: Where it stands now; None to leave it.
+            message: One sentence for people; None to leave it.
+            progress: Share of the budget used.
+            step: Steps done.
+            total_steps: Steps of the budget.
+            points: (step, "train" or "test", values) for the curves.
+            snapshot: What the model makes of the stage now. At most `MOST_SNAPSHOTS` are kept, thinned evenly.
+        """
+        changes = {
+            name: value
+            for name, value in {
+                "state": state,
+                "message": message,
+                "progress": progress,
+                "step": step,
+                "total_steps": total_steps,
+            }.items()
+            if value is not None
+        }
+        rows = [{"run_id": run_id, "step": at, "kind": kind, "values": dict(v)} for at, kind, v in points]
+        with self.database.writing() as connection:
+            if changes:
+                connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(**changes))
+            if rows:
+                connection.execute(insert(schema.points), rows)
+            if snapshot is not None:
+                _add_snapshot(connection, run_id, snapshot)
+
+    def save_checkpoint(self, run_id: str, step: int, data: bytes) -> None:
+        """Keep `data` as the run's checkpoint in place of the one before."""
+        with self.database.writing() as connection:
+            connection.execute(delete(schema.checkpoints).where(schema.checkpoints.c.run_id == run_id))
+            connection.execute(insert(schema.checkpoints).values(run_id=run_id, step=step, data=data))
+
+    def rewind(self, run_id: str, step: int) -> None:
+        """Forget curves and snapshots after `step`: the run goes on from a checkpoint made there."""
+        with self.database.writing() as connection:
+            for table in (schema.points, schema.snapshots):
+                connection.execute(delete(table).where(table.c.run_id == run_id, table.c.step > step))
+
+    def release(self, run_id: str, state: State, message: str, metrics: Mapping[str, Any] | None = None) -> None:
+        """Give the run back: no worker holds it any more, and this is how it stands."""
+        values: dict[str, Any] = {"state": state, "message": message, "executor": ""}
+        if metrics is not None:
+            values["metrics"] = dict(metrics)
+        with self.database.writing() as connection:
+            connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(**values))
+
+
+def _run_query() -> Any:
+    has_checkpoint = select(schema.checkpoints.c.run_id).where(schema.checkpoints.c.run_id == schema.runs.c.id).exists()
+    return select(schema.runs, has_checkpoint.label("has_checkpoint"))
+
+
+def _run(row: Row[Any]) -> Run:
+    values = dict(row._mapping)
+    del values["queued"]
+    values["model"] = ModelConfig.from_dict(values["model"])
+    values["training"] = TrainConfig.from_dict(values["training"])
+    values["has_checkpoint"] = bool(values["has_checkpoint"])
+    return Run(**values)
+
+
+def _add_snapshot(connection: Connection, run_id: str, snapshot: Snapshot) -> None:
+    mine = schema.snapshots.c.run_id == run_id
+    connection.execute(delete(schema.snapshots).where(mine, schema.snapshots.c.step == snapshot.step))
+    connection.execute(insert(schema.snapshots).values(run_id=run_id, step=snapshot.step, data=snapshot.to_bytes()))
+    steps = list(connection.execute(select(schema.snapshots.c.step).where(mine).order_by("step")).scalars())
+    if len(steps) > MOST_SNAPSHOTS:
+        # every second one goes, never the first or the newest: the past is kept, ever more coarsely
+        thinned = steps[1:-1:2]
+        connection.execute(delete(schema.snapshots).where(mine, schema.snapshots.c.step.in_(thinned)))
