@@ -1,0 +1,44 @@
+"""Train: choose images, network and budget, press Train, watch it learn."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui.frame import frame, told_kindly
+
+LOOK_EVERY = 0.2  # seconds between two looks at a run that is going
+
+
+def main() -> None:
+    """Draw the page."""
+    frame("train")
+    with told_kindly():
+        bench()
+
+
+def bench() -> None:
+    """The stage with its controls beside it, and below what there is to say about the network on it."""
+    # Imported here: the frame is on the screen while torch is loaded.
+    from pages.ui import lab
+    from pages.ui.network import network
+    from pages.ui.train_form import settings_form
+    from pages.ui.train_stage import run_on_stage, shelf, stage
+    from pages.ui.visitor import visitor
+
+    me = visitor()
+    lab.executor()  # so that a worker is warm when Train is pressed
+    run = run_on_stage()
+    left, right = st.columns([2.2, 1], gap="small")
+    with right:
+        st.subheader("Settings", anchor=False)
+        settings = settings_form()
+    with left:
+        st.fragment(stage, run_every=LOOK_EVERY if run is not None and run.unfinished else None)(settings, me)
+    model = run.model if run is not None else settings.model if settings is not None else None
+    if model is not None:
+        network(model)
+    shelf(me)
+
+
+if __name__ == "__main__":
+    main()

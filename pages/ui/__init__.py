@@ -1,0 +1,1 @@
+"""What the pages share: frame and navigation, colours, and the components that run in the browser."""

@@ -1,0 +1,246 @@
+// The engine: runs an exported autoencoder in the browser, one image at a time.
+//
+// A model is a flat list of layers with the shapes of what comes in and goes out, and its weights by name. Each
+// operation is prepared once (buffers are allocated then) and afterwards only computes, so that a small decoder takes
+// about a millisecond and nothing is left for the garbage collector. Arrays a step returns are reused by its next
+// call: copy what must last. The engine knows nothing of pages, pointers or pictures on a screen.
+
+// name -> (layer, tensor) => (input: Float32Array) => output: Float32Array; `tensor(role)` is {shape, data} or null
+const OPERATIONS = {
+  flatten: sameValues,
+  unflatten: sameValues,
+  linear,
+  conv2d,
+  conv_transpose2d: convTranspose2d,
+  max_pool2d: maxPool2d,
+  upsample_nearest: upsampleNearest,
+  crop,
+  relu: elementwise((v) => (v > 0 ? v : 0)),
+  silu: elementwise((v) => v / (1 + Math.exp(-v))),
+  tanh: elementwise(Math.tanh),
+  sigmoid: elementwise((v) => 1 / (1 + Math.exp(-v))),
+}
+
+// packed: what `browser_model` in pages/ui/engine.py makes.
+// Returns {imageShape, latentDim, encode(pixels) -> code, decode(code) -> pixels}; pixels are C, H, W in [0, 1].
+function loadModel(packed) {
+  const tensors = Object.fromEntries(
+    Object.entries(packed.weights).map(([name, { shape, data }]) => [name, { shape, data: decodeFloats(data) }]),
+  )
+  const half = (part, from, to) => {
+    const layers = packed.layers.filter((layer) => layer.part === part)
+    const steps = layers.map((layer) => prepare(layer, tensors))
+    let shape = from
+    for (const layer of layers) {
+      if (String(layer.in) !== String(shape)) throw new Error(`${layer.op} expects ${layer.in}, but gets ${shape}`)
+      shape = layer.out
+    }
+    if (String(shape) !== String(to)) throw new Error(`the ${part} gives ${shape}, not ${to}`)
+    return (input) => steps.reduce((values, step) => step(values), input)
+  }
+  return {
+    imageShape: packed.image_shape,
+    latentDim: packed.latent_dim,
+    encode: half("encoder", packed.image_shape, [packed.latent_dim]),
+    decode: half("decoder", [packed.latent_dim], packed.image_shape),
+  }
+}
+
+function prepare(layer, tensors) {
+  const operation = OPERATIONS[layer.op]
+  if (!operation) throw new Error(`there is no operation "${layer.op}" here, only ${Object.keys(OPERATIONS).join(", ")}`)
+  return operation(layer, (role) => {
+    const name = layer.weights[role]
+    if (name === undefined) return null
+    if (!tensors[name]) throw new Error(`${layer.op} needs the weights "${name}", which are not in the file`)
+    return tensors[name]
+  })
+}
+
+function decodeBytes(base64) {
+  const text = atob(base64)
+  const bytes = new Uint8Array(text.length)
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i)
+  return bytes
+}
+
+function decodeFloats(base64) {
+  return new Float32Array(decodeBytes(base64).buffer)
+}
+
+function size(shape) {
+  return shape.reduce((product, side) => product * side, 1)
+}
+
+function sameValues() {
+  return (input) => input // the order in memory does not change, only its reading
+}
+
+function elementwise(f) {
+  return (layer) => {
+    const output = new Float32Array(size(layer.out))
+    return (input) => {
+      for (let i = 0; i < output.length; i++) output[i] = f(input[i])
+      return output
+    }
+  }
+}
+
+// weight (out, in)
+function linear(layer, tensor) {
+  const weight = tensor("weight").data
+  const bias = tensor("bias")?.data
+  const inputs = size(layer.in)
+  const output = new Float32Array(size(layer.out))
+  return (input) => {
+    for (let o = 0, w = 0; o < output.length; o++) {
+      let sum = bias ? bias[o] : 0
+      for (let i = 0; i < inputs; i++, w++) sum += weight[w] * input[i]
+      output[o] = sum
+    }
+    return output
+  }
+}
+
+// For every offset k of a kernel the positions p in [0, count) for which p * stride - padding + k lies in [0, limit),
+// as flat pairs first, end. Looping over these alone does away with tests for the border inside the loops.
+function spans(kernel, count, stride, padding, limit) {
+  const pairs = new Int32Array(2 * kernel)
+  for (let k = 0; k < kernel; k++) {
+    pairs[2 * k] = Math.max(0, Math.ceil((padding - k) / stride))
+    pairs[2 * k + 1] = Math.min(count, Math.floor((limit - 1 + padding - k) / stride) + 1)
+  }
+  return pairs
+}
+
+// weight (out, in, k, k). Every kernel value adds a shifted, scaled copy of an input plane to an output plane.
+function conv2d(layer, tensor) {
+  const { shape, data: weight } = tensor("weight")
+  const bias = tensor("bias")?.data
+  const { stride, padding } = layer.args
+  const [inputs, inH, inW] = layer.in
+  const [outputs, outH, outW] = layer.out
+  const [, , kernelH, kernelW] = shape
+  const output = new Float32Array(size(layer.out))
+  const rows = spans(kernelH, outH, stride, padding, inH)
+  const columns = spans(kernelW, outW, stride, padding, inW)
+  return (input) => {
+    let w = 0
+    for (let o = 0; o < outputs; o++) {
+      const outPlane = o * outH * outW
+      output.fill(bias ? bias[o] : 0, outPlane, outPlane + outH * outW)
+      for (let i = 0; i < inputs; i++) {
+        const inPlane = i * inH * inW
+        for (let ky = 0; ky < kernelH; ky++) {
+          const top = rows[2 * ky]
+          const bottom = rows[2 * ky + 1]
+          for (let kx = 0; kx < kernelW; kx++, w++) {
+            const left = columns[2 * kx]
+            const right = columns[2 * kx + 1]
+            const scale = weight[w]
+            for (let y = top; y < bottom; y++) {
+              const to = outPlane + y * outW
+              const from = inPlane + (y * stride - padding + ky) * inW - padding + kx
+              for (let x = left; x < right; x++) output[to + x] += scale * input[from + x * stride]
+            }
+          }
+        }
+      }
+    }
+    return output
+  }
+}
+
+// weight (in, out, k, k). The same shifts the other way round: every input value stamps a scaled kernel.
+function convTranspose2d(layer, tensor) {
+  const { shape, data: weight } = tensor("weight")
+  const bias = tensor("bias")?.data
+  const { stride, padding } = layer.args // output_padding is already in the shape of the output
+  const [inputs, inH, inW] = layer.in
+  const [outputs, outH, outW] = layer.out
+  const [, , kernelH, kernelW] = shape
+  const output = new Float32Array(size(layer.out))
+  const rows = spans(kernelH, inH, stride, padding, outH)
+  const columns = spans(kernelW, inW, stride, padding, outW)
+  return (input) => {
+    for (let o = 0; o < outputs; o++) output.fill(bias ? bias[o] : 0, o * outH * outW, (o + 1) * outH * outW)
+    let w = 0
+    for (let i = 0; i < inputs; i++) {
+      const inPlane = i * inH * inW
+      for (let o = 0; o < outputs; o++) {
+        const outPlane = o * outH * outW
+        for (let ky = 0; ky < kernelH; ky++) {
+          const top = rows[2 * ky]
+          const bottom = rows[2 * ky + 1]
+          for (let kx = 0; kx < kernelW; kx++, w++) {
+            const left = columns[2 * kx]
+            const right = columns[2 * kx + 1]
+            const scale = weight[w]
+            for (let y = top; y < bottom; y++) {
+              const from = inPlane + y * inW
+              const to = outPlane + (y * stride - padding + ky) * outW - padding + kx
+              for (let x = left; x < right; x++) output[to + x * stride] += scale * input[from + x]
+            }
+          }
+        }
+      }
+    }
+    return output
+  }
+}
+
+// Without padding. In ceil mode the last windows hang over the edge and take what is there.
+function maxPool2d(layer) {
+  const { kernel, stride } = layer.args
+  const [channels, inH, inW] = layer.in
+  const [, outH, outW] = layer.out
+  const output = new Float32Array(size(layer.out))
+  return (input) => {
+    for (let c = 0, o = 0; c < channels; c++) {
+      for (let y = 0; y < outH; y++) {
+        const bottom = Math.min(y * stride + kernel, inH)
+        for (let x = 0; x < outW; x++, o++) {
+          const right = Math.min(x * stride + kernel, inW)
+          let most = -Infinity
+          for (let iy = y * stride; iy < bottom; iy++) {
+            for (let ix = x * stride, i = (c * inH + iy) * inW + ix; ix < right; ix++, i++) {
+              if (input[i] > most) most = input[i]
+            }
+          }
+          output[o] = most
+        }
+      }
+    }
+    return output
+  }
+}
+
+// Every pixel becomes a block of factor x factor.
+function upsampleNearest(layer) {
+  const [, inH, inW] = layer.in
+  return gather(layer, layer.args.factor, inH, inW)
+}
+
+// The top left part.
+function crop(layer) {
+  const [, inH, inW] = layer.in
+  return gather(layer, 1, inH, inW)
+}
+
+// Output pixel (y, x) is input pixel (y / factor, x / factor), rounded down; which that is, is worked out once.
+function gather(layer, factor, inH, inW) {
+  const [channels, outH, outW] = layer.out
+  const output = new Float32Array(size(layer.out))
+  const from = new Int32Array(output.length)
+  for (let c = 0, o = 0; c < channels; c++) {
+    for (let y = 0; y < outH; y++) {
+      for (let x = 0; x < outW; x++, o++) {
+        from[o] = (c * inH + Math.floor(y / factor)) * inW + Math.floor(x / factor)
+      }
+    }
+  }
+  return (input) => {
+    for (let o = 0; o < output.length; o++) output[o] = input[from[o]]
+    return output
+  }
+}

@@ -1,0 +1,140 @@
+"""Charts that stream: options for `st.echarts_chart`, which updates in place without a blank frame.
+
+This module knows nothing of runs or pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pages.ui.palette import Palette
+
+MOST_POINTS = 300  # more than a screen can show of a curve
+
+
+def thin(rows: list[list[float]]) -> list[list[float]]:
+    """At most `MOST_POINTS` rows, evenly chosen, the first and the last among them."""
+    if len(rows) <= MOST_POINTS:
+        return rows
+    chosen = np.linspace(0, len(rows) - 1, MOST_POINTS).round().astype(int)
+    return [rows[index] for index in chosen]
+
+
+def loss_chart(
+    train: list[list[float]], test: list[list[float]], palette: Palette, unit: str, test_images: int
+) -> dict[str, Any]:
+    """Training and test loss over the epochs, on one logarithmic scale.
+
+    Args:
+        train: Rows of (epoch, loss per pixel value), in order.
+        test: The same on test images.
+        palette: Colours of the theme.
+        unit: Unit of the loss per pixel value.
+        test_images: How many test images each test point was measured on.
+    """
+    curves = {
+        "training batches": (thin(train), palette.target.fill),
+        f"{test_images:,} test images": (test, palette.accent),
+    }
+    values = [row[1] for rows, _ in curves.values() for row in rows if row[1] > 0]
+    low, high = (10.0 ** np.floor(np.log10(min(values))), max(values) * 1.1) if values else (0.001, 1.0)
+    text = {"color": palette.ink}
+    return {
+        "animation": False,
+        "title": {
+            "left": 0,
+            "text": f"Loss per pixel ({unit}), lower is better",
+            "textStyle": {**text, "fontSize": 14},
+        },
+        "legend": {"top": 26, "left": 0, "textStyle": text, "itemGap": 18},
+        "grid": {"containLabel": False, "left": 46, "right": 16, "top": 58, "bottom": 42},
+        "tooltip": {"trigger": "axis", "valueFormatter": "%.4g"},
+        "xAxis": {
+            "type": "value",
+            "name": "epochs",
+            "nameLocation": "middle",
+            "nameGap": 26,
+            "min": 0,
+            "axisLabel": text,
+            "nameTextStyle": text,
+            "splitLine": {"show": False},
+        },
+        "yAxis": {
+            "type": "log",
+            "min": float(low),
+            "max": float(high),
+            "axisLabel": {**text, "showMaxLabel": False},
+            "splitLine": {"lineStyle": {"color": palette.line}},
+            "minorSplitLine": {"show": True, "lineStyle": {"color": palette.line, "opacity": 0.5}},
+        },
+        "series": [
+            {
+                "name": name,
+                "type": "line",
+                "data": rows,
+                "showSymbol": symbol,
+                "symbol": "circle",
+                "symbolSize": 6,
+                "lineStyle": {"width": width},
+                "itemStyle": {"color": colour},
+                "z": depth,
+            }
+            for depth, ((name, (rows, colour)), symbol, width) in enumerate(
+                zip(curves.items(), (False, True), (1.5, 2.5), strict=True)
+            )
+        ],
+    }
+
+
+def plane_chart(
+    codes: NDArray[np.float32], labels: NDArray[np.int64], names: Sequence[str], palette: Palette
+) -> dict[str, Any]:
+    """Codes of two numbers as points of a plane, coloured by class.
+
+    Args:
+        codes: (N, 2).
+        labels: Class of each, (N,).
+        names: Name of each class.
+        palette: Colours of the theme.
+    """
+    text = {"color": palette.ink}
+    limit = _round_up(max(float(np.abs(codes).max(initial=0.0)), 1e-3))
+    axis = {
+        "type": "value",
+        "min": -limit,
+        "max": limit,
+        "interval": limit / 2,
+        "axisLabel": text,
+        "nameTextStyle": text,
+        "nameLocation": "middle",
+        "splitLine": {"lineStyle": {"color": palette.line, "opacity": 0.5}},
+    }
+    return {
+        "animation": False,
+        "title": {"left": 0, "text": "Codes of test images, by class", "textStyle": {**text, "fontSize": 14}},
+        "legend": {"top": 26, "left": 0, "textStyle": text, "itemGap": 8, "itemWidth": 10, "itemHeight": 10},
+        "grid": {"containLabel": False, "left": 46, "right": 16, "top": 78, "bottom": 42},
+        "tooltip": {"trigger": "item", "formatter": "{a}: {c}"},
+        "xAxis": {**axis, "name": "code 1", "nameGap": 26},
+        "yAxis": {**axis, "name": "code 2", "nameGap": 30},
+        "series": [
+            {
+                "name": name,
+                "type": "scatter",
+                "data": codes[labels == number].round(3).tolist(),
+                "symbolSize": 5,
+                "itemStyle": {"color": palette.classes[number % len(palette.classes)], "opacity": 0.8},
+            }
+            for number, name in enumerate(names)
+        ],
+    }
+
+
+def _round_up(value: float) -> float:
+    """The next of 1, 2, 5 times a power of ten: axes that stay put while points move a little."""
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(next(step * power for step in (1, 2, 5, 10) if step * power >= value))

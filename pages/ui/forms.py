@@ -1,0 +1,71 @@
+"""Widgets derived from the dials of a configuration: nobody writes a form by hand.
+
+Every widget is bound to the address of the page, so that a link reopens exactly these settings. This module knows
+nothing of what is configured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from aecore.dials import Config, Dial
+
+LONGEST_SEGMENTS = 22  # letters of all choices together; more go into a list that opens
+WIDEST_SLIDER = 16  # longer ranges are typed
+
+
+def dial_widgets(config: type[Config], names: Iterable[str]) -> None:
+    """Draw a widget for each named dial that matters at present, in order."""
+    dials = config.dials()
+    for name in names:
+        if _matters(config, dials[name]):
+            _widget(name, dials[name], config.default(name))
+
+
+def read(config: type[Config]) -> dict[str, Any]:
+    """What the widgets say now, by name; in a button's callback too, where a value may just have been typed."""
+    return {
+        name: st.session_state.get(name, config.default(name)) if _matters(config, dial) else config.default(name)
+        for name, dial in config.dials().items()
+    }
+
+
+def _matters(config: type[Config], dial: Dial) -> bool:
+    return all(st.session_state.get(other, config.default(other)) in allowed for other, allowed in dial.when.items())
+
+
+def seed(name: str, choices: Mapping[str, str], default: Any) -> None:
+    """Give a widget its first value: a link may name a choice as the command line does, not only by its title."""
+    if name not in st.session_state:
+        linked = st.query_params.get(name)
+        st.session_state[name] = linked if linked in choices else default
+
+
+def fill(config: type[Config], values: dict[str, Any]) -> None:
+    """Set every dial to the value given, or to its default; for a button's callback."""
+    for name in config.dials():
+        st.session_state[name] = values.get(name, config.default(name))
+
+
+def _widget(name: str, dial: Dial, default: Any) -> None:
+    seed(name, dial.choices, default)
+    about: dict[str, Any] = {"key": name, "help": dial.help, "bind": "query-params"}
+    label = f"{dial.label} ({dial.unit})" if dial.unit else dial.label
+    if dial.choices:
+        about["format_func"] = dial.choices.__getitem__
+        if sum(map(len, dial.choices.values())) <= LONGEST_SEGMENTS:
+            st.segmented_control(label, list(dial.choices), required=True, width="stretch", **about)
+        else:
+            st.selectbox(label, list(dial.choices), **about)
+    elif isinstance(default, int):
+        low, high = int(dial.low or 0), int(dial.high or 2**31 - 1)
+        if high - low <= WIDEST_SLIDER:
+            st.slider(label, low, high, **about)
+        else:
+            st.number_input(label, low, high, step=1, **about)
+    else:
+        low_float, high_float = float(dial.low or 0), float(dial.high or 1e9)
+        st.number_input(label, low_float, high_float, step=default / 2 or 0.001, format="%.5f", **about)

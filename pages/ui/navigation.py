@@ -1,0 +1,80 @@
+"""The map of the lab: which pages there are, what each asks, and how to get there.
+
+Adding a page is one entry in `PAGES`: the navigation, the frame of the page and its card on the home page follow.
+This module knows nothing of what is on the pages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+
+import streamlit as st
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page.
+
+    Attributes:
+        path: The script, from the root of the repository.
+        name: One or two words, for the navigation.
+        icon: A Material symbol.
+        group: Heading it stands under in the navigation; empty for none. Pages of a group stand together.
+        question: The one question the page answers: its title.
+        answer: One sentence of answer, shown below the title.
+        invitation: What one can do there, for the card on the home page.
+    """
+
+    path: str
+    name: str
+    icon: str
+    group: str
+    question: str
+    answer: str
+    invitation: str
+
+
+PAGES: dict[str, Page] = {
+    "home": Page(
+        path="app.py",
+        name="Home",
+        icon=":material/home:",
+        group="",
+        question="What is an autoencoder?",
+        answer="A network that squeezes a picture into a few numbers, its :orange[code], and draws the picture again "
+        "from them.",
+        invitation="Draw a digit and watch its code follow.",
+    ),
+    "train": Page(
+        path="pages/1_Train.py",
+        name="Train",
+        icon=":material/play_circle:",
+        group="Experiments",
+        question="How does an autoencoder learn?",
+        answer="It changes its weights, step by step, until what comes out resembles what went in: no labels, only "
+        "the pictures themselves.",
+        invitation="Choose pictures and a network, press Train, and watch reconstructions come out of the noise.",
+    ),
+}
+
+
+def navigation() -> None:
+    """Draw the list of pages, grouped, in the sidebar. The page one is on is marked by Streamlit."""
+    with st.sidebar:
+        st.markdown("**Autoencoder Lab**")
+        for group, pages in groupby(PAGES.values(), key=lambda page: page.group):
+            with st.container(gap=None):
+                if group:
+                    st.caption(group)
+                for page in pages:
+                    st.page_link(page.path, label=page.name, icon=page.icon, help=page.question, width="stretch")
+
+
+def card(page: Page) -> None:
+    """Draw the card that leads to a page: its question, what one can do there, the link."""
+    with st.container(border=True, height="stretch"):
+        st.markdown(f"**{page.question}**")
+        st.markdown(page.invitation)
+        st.space("stretch")
+        st.page_link(page.path, label=f"Go to {page.name}", icon=page.icon)

@@ -1,0 +1,184 @@
+"""The stage of one run: where it stands, what it makes of its test images now, and its curves.
+
+It draws what the store says and writes nothing but what the visitor wants. It knows nothing of forms.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from aecore.data import DATASETS
+from aecore.losses import RECONSTRUCTION_LOSSES
+from aecore.metrics import psnr_of_mse
+from aecore.runs.records import Point, Run, Snapshot, Stage
+from pages.ui import charts, lab
+from pages.ui.palette import current
+from pages.ui.strip import StripRow, image_strip
+
+CHART_EVERY = 0.6  # seconds; laying out a chart is the dearest thing a browser does here
+
+STATES = {
+    "queued": ("Waiting", "gray", ":material/hourglass_empty:"),
+    "preparing": ("Preparing", "gray", ":material/download:"),
+    "running": ("Training", "green", ":material/play_arrow:"),
+    "paused": ("Paused", "orange", ":material/pause:"),
+    "finished": ("Finished", "blue", ":material/check:"),
+    "stopped": ("Stopped", "blue", ":material/stop:"),
+    "failed": ("Failed", "red", ":material/error:"),
+    "interrupted": ("Interrupted", "orange", ":material/power_off:"),
+}
+
+
+def draw(run: Run) -> None:
+    """Draw the stage of `run` as it is now."""
+    points = _points(run.id)
+    status(run, points)
+    stage, snapshot = lab.store().stage(run.id), lab.store().snapshot(run.id)
+    if stage is None or snapshot is None:
+        waiting_stage(run)
+        return
+    pictures(stage, snapshot, key="run")
+    curves(run, points, stage, snapshot)
+    numbers(run, points)
+
+
+def status(run: Run, points: list[Point]) -> None:
+    """One line that says where the run stands, and how far it is."""
+    name, colour, icon = STATES[run.state]
+    if run.unfinished and run.wanted == "stop":
+        name = "Stopping"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="run_status"):
+        st.badge(name, color=colour, icon=icon)  # type: ignore[arg-type]
+        st.markdown(progress_text(run, points))
+    st.progress(run.progress)
+
+
+def progress_text(run: Run, points: list[Point]) -> str:
+    """Where the run is, in words and numbers."""
+    if run.state == "queued":
+        place = lab.store().place_in_queue(run.id)
+        others = "" if place <= 1 else f", {place - 1} before it"
+        return f"Waiting for a worker: number {max(1, place)} in the queue{others}."
+    if run.message:
+        return run.message
+    latest = next((point.values for point in reversed(points) if point.kind == "train"), None)
+    if latest is None:
+        return "Loading the images and building the network …"
+    text = f"epoch **{latest['epoch']:.2f}** · step **{run.step:,}**"
+    if run.total_steps:
+        text += f" of {run.total_steps:,}"
+    if run.state == "running" and latest["seconds"] > 0:
+        text += f" · **{latest['images_per_second']:,.0f}** images/s · {time_left(run, latest['seconds'])} left"
+    return text
+
+
+def time_left(run: Run, spent: float) -> str:
+    """How long the rest will take if it goes on as it did."""
+    seconds = spent * (1 - run.progress) / run.progress if run.progress > 0 else 0.0
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def waiting_stage(run: Run) -> None:
+    """What stands on the stage before there is anything to see."""
+    spec = DATASETS[run.dataset]
+    with st.container(border=True):
+        st.markdown(f"**{spec.title}** · {spec.help}")
+        if run.state in ("failed", "interrupted", "stopped"):
+            st.markdown("It ended before there was anything to see. Train again, or resume it.")
+        else:
+            st.skeleton(height=160)
+
+
+def pictures(stage: Stage, snapshot: Snapshot, key: str) -> None:
+    """The row of test images, their reconstructions now, and the difference."""
+    targets, reconstructions = stage.targets, snapshot.reconstructions
+    difference = (reconstructions.astype(np.float32) - targets.astype(np.float32)) / 255
+    errors = np.square(difference).mean(axis=(1, 2, 3))
+    image_strip(
+        [
+            StripRow("target", "target", targets),
+            StripRow("reconstruction", "reconstruction", reconstructions),
+            StripRow("difference", "difference", difference, limit=0.5),
+        ],
+        key=f"strip_{key}",
+        alt=f"Test images, and what the network makes of them after {snapshot.step} steps",
+        captions=[f"{error:.3g}" for error in errors],
+        caption_label="MSE of each image, lower is better",
+    )
+
+
+def curves(run: Run, points: list[Point], stage: Stage, snapshot: Snapshot) -> None:
+    """The loss over the epochs; beside it, for a code of two numbers, the plane of codes."""
+    plane = len(snapshot.codes) > 0
+    left, right = st.columns(2, gap="medium") if plane else (st.container(), None)
+    with left:
+        st.echarts_chart(
+            _steady(run, "loss_drawn", lambda: _loss_chart(run, points)),
+            height=300,
+            key="loss_chart",
+            alt="Loss on training batches and on test images over the epochs",
+        )
+    if right is not None:
+        names = DATASETS[run.dataset].label_names
+        with right:
+            st.echarts_chart(
+                _steady(run, "plane_drawn", lambda: charts.plane_chart(snapshot.codes, stage.labels, names, current())),
+                height=300,
+                key="plane_chart",
+                alt="The two-number codes of test images, coloured by class",
+            )
+
+
+def _loss_chart(run: Run, points: list[Point]) -> dict[str, Any]:
+    pixels = np.prod(run.model.image_shape)
+    train, test = (
+        [[point.values["epoch"], point.values["loss"] / pixels] for point in points if point.kind == kind]
+        for kind in ("train", "test")
+    )
+    looked_at = min(run.training.evaluation_images, DATASETS[run.dataset].test_size)
+    return charts.loss_chart(train, test, current(), RECONSTRUCTION_LOSSES[run.training.loss].unit, looked_at)
+
+
+def _steady(run: Run, name: str, draw: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The chart as it was a moment ago, while a run goes on: pictures may change faster than curves need to."""
+    drawn_for, when, chart = st.session_state.get(name, (None, 0.0, {}))
+    now = time.monotonic()
+    moment = (run.id, run.state, current())
+    if drawn_for != moment or now - when > CHART_EVERY:
+        chart = draw()
+        st.session_state[name] = (moment, now, chart)
+    return chart  # type: ignore[no-any-return]
+
+
+def numbers(run: Run, points: list[Point]) -> None:
+    """The numbers of what is on the stage; the last ones are of the whole test set."""
+    looks = [point.values for point in points if point.kind == "test"]
+    if not looks:
+        return
+    final = bool(run.metrics)
+    mse = run.metrics["test_mse"] if final else looks[-1]["mse"]
+    images = f"all {DATASETS[run.dataset].test_size:,}" if final else f"the first {int(looks[-1]['images']):,}"
+    with st.grid(4, gap="small", min_column_width=120):
+        st.metric("Test MSE ↓", f"{mse:.3g}", help=f"Mean squared error per pixel value over {images} test images.")
+        st.metric("PSNR ↑", f"{psnr_of_mse(mse):.3g} dB", help="Of that mean squared error, with the peak at 1.")
+        st.metric("Before training", f"{looks[0]['mse']:.3g}", help="Test MSE of the same network at its start.")
+        if final:
+            speed = f"{run.metrics['images_per_second']:,.0f} images/s"
+            st.metric("Speed", speed, help=f"Over {run.metrics['seconds']:.3g} s of training steps.")
+
+
+def _points(run_id: str) -> list[Point]:
+    """All points of a run; those seen before come from the session."""
+    seen: dict[str, list[Point]] = st.session_state.setdefault("points_seen", {})
+    known = seen.get(run_id, [])
+    fresh = lab.store().points(run_id, after=known[-1].id if known else 0)
+    if fresh and known and fresh[0].step < known[-1].step:  # the run went back to a checkpoint
+        known, fresh = [], lab.store().points(run_id)
+    seen.clear()  # of one run only: a session must not grow with every run looked at
+    seen[run_id] = known + fresh
+    return seen[run_id]

@@ -1,0 +1,111 @@
+"""The settings of the next run: data, network, training, budget; derived from the configurations.
+
+This module knows nothing of runs that exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from aecore.data import DATASETS, is_available
+from aecore.errors import ConfigError
+from aecore.models import ModelConfig
+from aecore.training import TrainConfig, check_loss
+from pages.ui import forms
+
+DATASET = "dataset"
+ENOUGH_IMAGES, MOST_EPOCHS = 300_000, 100  # five epochs of MNIST
+BUDGET = ("budget", "budget_unit")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to train on what, and how."""
+
+    dataset: str
+    model: ModelConfig
+    training: TrainConfig
+
+
+def settings_form() -> Settings | None:
+    """Draw the form; give what it says, or None after showing what does not go together."""
+    forms.seed(DATASET, {name: spec.title for name, spec in DATASETS.items()}, default_dataset())
+    dataset: str = st.selectbox(
+        "Images",
+        list(DATASETS),
+        format_func=lambda name: DATASETS[name].title,
+        key=DATASET,
+        bind="query-params",
+        on_change=suggest_budget,
+        help="What the network learns to copy. It never sees the labels.",
+    )
+    st.caption(about_dataset(dataset))
+    if "budget" not in st.session_state and "budget" not in st.query_params:
+        suggest_budget()
+    plain, advanced = _by_prominence(ModelConfig)
+    plain_training, advanced_training = _by_prominence(TrainConfig)
+    forms.dial_widgets(ModelConfig, plain)
+    forms.dial_widgets(TrainConfig, BUDGET)
+    with st.expander("More dials", icon=":material/tune:"):
+        forms.dial_widgets(ModelConfig, advanced)
+        forms.dial_widgets(TrainConfig, [name for name in plain_training if name not in BUDGET])
+        forms.dial_widgets(TrainConfig, advanced_training)
+        st.button("Back to the defaults", icon=":material/undo:", on_click=fill, args=(None,), key="defaults")
+    try:
+        return read_settings()
+    except ConfigError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+
+
+def read_settings() -> Settings:
+    """What the form says at this moment; also right in a button's callback.
+
+    Raises:
+        ConfigError: If the settings do not go together.
+    """
+    dataset: str = st.session_state[DATASET]
+    model = ModelConfig(image_shape=DATASETS[dataset].image_shape, **forms.read(ModelConfig))
+    training = TrainConfig(**forms.read(TrainConfig))
+    check_loss(model, training)
+    return Settings(dataset, model, training)
+
+
+def fill(settings: Settings | None) -> None:
+    """Set the form to `settings`, or to the defaults; for a button's callback."""
+    st.session_state[DATASET] = settings.dataset if settings else default_dataset()
+    forms.fill(ModelConfig, settings.model.to_dict() if settings else {})
+    forms.fill(TrainConfig, settings.training.to_dict() if settings else {})
+    if settings is None:
+        suggest_budget()
+
+
+def suggest_budget() -> None:
+    """Set the budget to what shows a result on the chosen images, unless it is counted otherwise than in epochs."""
+    if st.session_state.get("budget_unit", "epochs") == "epochs":
+        images = DATASETS[st.session_state[DATASET]].train_size
+        st.session_state["budget"] = max(1, min(MOST_EPOCHS, round(ENOUGH_IMAGES / images)))
+
+
+def default_dataset() -> str:
+    """MNIST where its files are, else the digits that come with the lab."""
+    return "mnist" if is_available("mnist") else "digits"
+
+
+def about_dataset(name: str) -> str:
+    """Size, shape and origin of a dataset in one line."""
+    spec = DATASETS[name]
+    channels, height, width = spec.image_shape
+    kind = "grey" if channels == 1 else "colour"
+    size = f"{spec.train_size:,} images to learn from, {spec.test_size:,} to test on, {height}×{width} {kind}."
+    if is_available(name):
+        return size
+    return f"{size} Downloaded once when you train ({(spec.download_bytes or 0) / 1e6:.0f} MB)."
+
+
+def _by_prominence(config: type[ModelConfig] | type[TrainConfig]) -> tuple[list[str], list[str]]:
+    dials = config.dials()
+    plain = [name for name, dial in dials.items() if not dial.advanced]
+    return plain, [name for name in dials if name not in plain]
