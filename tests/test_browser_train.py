@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -71,6 +72,16 @@ def wait_for_step(page: Page, at_least: int) -> None:
         arg=at_least,
         timeout=PATIENCE,
     )
+
+
+def press(page: Page, key: str, until: str) -> None:
+    """Press a key, again if it fell into a moment in which the page was being drawn, until the status says so."""
+    for _ in range(5):
+        page.keyboard.press(key)
+        with contextlib.suppress(AssertionError):
+            expect(page.locator(".st-key-run_status")).to_contain_text(until, timeout=PATIENCE / 6)
+            return
+    pytest.fail(f"pressing {key!r} did not lead to {until!r}")
 
 
 def errors_shown(page: Page) -> list[float]:
@@ -182,15 +193,13 @@ def answer_times(new_page: NewPage, lab: str, count: int = 40) -> list[float]:
 
 def test_the_keyboard_is_enough(page: Page, lab: str) -> None:
     open_train(page, lab, "dataset=digits8&body=mlp&latent_dim=2&budget=2000")
-    page.keyboard.press("t")
-    wait_for_step(page, 1)
-    page.keyboard.press("p")
+    expect(button(page, "Train")).to_be_enabled()
+    press(page, "t", until="step")
+    press(page, "p", until="Paused")
     expect_state(page, "Paused")
     held = step(page)
-    page.keyboard.press("s")
-    wait_for_step(page, held + 1)
-    page.keyboard.press("x")
-    expect_state(page, "Stopped")
+    press(page, "s", until=f"step {held + 1:,}")
+    press(page, "x", until="Stopped")
     expect(page.locator(".st-key-plane_chart")).to_be_visible()
 
 
