@@ -4,4 +4,11 @@ Usable without a browser: `python -m aecore --help`. It knows nothing of Streaml
 package loads none of its parts, so that a page can paint before torch is there.
 """
 
+import os
+
 __version__ = "0.1.0"
+
+# OpenMP's threads wait for each other by spinning, and beside any other busy program the one that got no core is
+# waited for at every operation. Waiting less hotly cost nothing on an idle machine and was four times faster on a busy
+# one (docs/LOG.md). Read when torch is loaded, so it has to be said before.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")

@@ -215,3 +215,16 @@ def test_the_shape_and_the_code_of_the_network_are_shown() -> None:
     at.session_state["network_tabs"] = "PyTorch code"
     at.run()
     assert "nn.Sequential" in at.code[0].value
+
+
+def test_without_a_network_the_lab_goes_on_with_built_in_images(store: RunStore) -> None:
+    at = open_page()
+    at.selectbox(key="dataset").set_value("mnist").run()
+    at.button(key="train").click().run()
+    (run,) = store.runs()
+    store.release(run.id, "failed", "MNIST could not be downloaded. Ready to use now: digits.")
+    at.run()
+    assert "could not be downloaded" in everything_said(at)
+    at.button(key="built_in").click().run()
+    assert at.selectbox(key="dataset").value == "digits"
+    assert not at.button(key="train").disabled

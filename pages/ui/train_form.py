@@ -16,6 +16,7 @@ from aecore.training import TrainConfig, check_loss
 from pages.ui import forms
 
 DATASET = "dataset"
+BUILT_IN = "digits"
 ENOUGH_IMAGES, MOST_EPOCHS = 300_000, 100  # five epochs of MNIST
 BUDGET = ("budget", "budget_unit")
 
@@ -90,8 +91,8 @@ def suggest_budget() -> None:
 
 
 def default_dataset() -> str:
-    """MNIST where its files are, else the digits that come with the lab."""
-    return "mnist" if is_available("mnist") else "digits"
+    """MNIST where its files are, else images that come with the lab."""
+    return "mnist" if is_available("mnist") else BUILT_IN
 
 
 def about_dataset(name: str) -> str:

@@ -17,7 +17,7 @@ from aecore.errors import RunError
 from aecore.runs.records import Run, Snapshot, Stage
 from aecore.training import encode, reconstruct
 from pages.ui import lab, run_stage
-from pages.ui.train_form import Settings, fill
+from pages.ui.train_form import BUILT_IN, Settings, fill, suggest_budget
 from pages.ui.transport import STARTED, transport
 
 RUN = "run"
@@ -90,8 +90,23 @@ def after(run: Run, me: str) -> None:
             args=(Settings(run.dataset, run.model, run.training),),
             help="Fill the form with the settings of the run on the stage.",
         )
+        if run.state == "failed" and not is_available(run.dataset):
+            st.button(
+                "Take the built-in digits",
+                icon=":material/dataset:",
+                key="built_in",
+                on_click=take_built_in,
+                args=(run,),
+                help="The same network on images that come with the lab.",
+            )
         if run.unfinished or run.owner != me:
             st.button("New run", icon=":material/add:", key="new", on_click=leave_running, help="Prepare another run.")
+
+
+def take_built_in(run: Run) -> None:
+    """Fill the form with the settings of a run whose images cannot be had, on built-in ones; for a callback."""
+    fill(Settings(BUILT_IN, run.model, run.training))
+    suggest_budget()
 
 
 def leave_running() -> None:
