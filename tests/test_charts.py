@@ -51,4 +51,14 @@ def test_every_code_is_drawn_under_its_class() -> None:
     assert (zero["name"], zero["data"]) == ("zero", [[2.0, 3.0]])
     assert np.allclose(one["data"], [[0.5, -1.0], [-4.4, 0.0]])
     assert zero["itemStyle"]["color"] != one["itemStyle"]["color"]
-    assert chart["xAxis"]["max"] == chart["yAxis"]["max"] == 5.0, "both units to the same scale, rounded up"
+    for axis, values in ((chart["xAxis"], codes[:, 0]), (chart["yAxis"], codes[:, 1])):
+        assert axis["min"] <= values.min()
+        assert axis["max"] >= values.max()
+    assert chart["xAxis"]["interval"] == chart["yAxis"]["interval"] == 2.0
+
+
+def test_codes_far_from_the_origin_fill_the_plane() -> None:
+    codes = np.random.default_rng(0).normal([40.0, -3.0], 1.0, (200, 2)).astype(np.float32)
+    chart = charts.plane_chart(codes, np.zeros(200, np.int64), ["all"], LIGHT)
+    for axis in (chart["xAxis"], chart["yAxis"]):
+        assert axis["max"] - axis["min"] < 2 * np.ptp(codes, axis=0).max()

@@ -38,7 +38,7 @@ def loss_chart(
     """
     curves = {
         "training batches": (thin(train), palette.target.fill),
-        f"{test_images:,} test images": (test, palette.accent),
+        f"{test_images:,} test images": (test, palette.ink),
     }
     values = [row[1] for rows, _ in curves.values() for row in rows if row[1] > 0]
     low, high = (10.0 ** np.floor(np.log10(min(values))), max(values) * 1.1) if values else (0.001, 1.0)
@@ -102,25 +102,25 @@ def plane_chart(
         palette: Colours of the theme.
     """
     text = {"color": palette.ink}
-    limit = _round_up(max(float(np.abs(codes).max(initial=0.0)), 1e-3))
+    span = max(float(np.ptp(codes, axis=0).max()), 1e-3) if len(codes) else 1.0
+    step = _round_up(span / 4)
     axis = {
         "type": "value",
-        "min": -limit,
-        "max": limit,
-        "interval": limit / 2,
+        "interval": step,
         "axisLabel": text,
         "nameTextStyle": text,
         "nameLocation": "middle",
         "splitLine": {"lineStyle": {"color": palette.line, "opacity": 0.5}},
     }
+    ranges = [_range_around(codes[:, unit], span, step) for unit in (0, 1)]
     return {
         "animation": False,
         "title": {"left": 0, "text": "Codes of test images, by class", "textStyle": {**text, "fontSize": 14}},
         "legend": {"top": 26, "left": 0, "textStyle": text, "itemGap": 8, "itemWidth": 10, "itemHeight": 10},
         "grid": {"containLabel": False, "left": 46, "right": 16, "top": 78, "bottom": 42},
         "tooltip": {"trigger": "item", "formatter": "{a}: {c}"},
-        "xAxis": {**axis, "name": "code 1", "nameGap": 26},
-        "yAxis": {**axis, "name": "code 2", "nameGap": 30},
+        "xAxis": {**axis, **ranges[0], "name": "code 1", "nameGap": 26},
+        "yAxis": {**axis, **ranges[1], "name": "code 2", "nameGap": 30},
         "series": [
             {
                 "name": name,
@@ -132,6 +132,13 @@ def plane_chart(
             for number, name in enumerate(names)
         ],
     }
+
+
+def _range_around(values: NDArray[np.float32], span: float, step: float) -> dict[str, float]:
+    """Ends of an axis, on multiples of `step`, so that it holds `span` around the middle of `values`."""
+    middle = float(values.min() + values.max()) / 2 if len(values) else 0.0
+    low, high = np.floor((middle - span / 2) / step), np.ceil((middle + span / 2) / step)
+    return {"min": float(low * step), "max": float(high * step)}
 
 
 def _round_up(value: float) -> float:
