@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from platformdirs import user_data_path
-from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, Connection, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from aecore.errors import RunError
 from aecore.runs import schema
+
+_GIVE = "Set AECORE_RUNS to a folder, or to a URL such as postgresql+psycopg://user:password@host/database."
 
 
 def database_url() -> str:
@@ -25,17 +27,18 @@ def database_url() -> str:
     Raises:
         RunError: If the folder cannot be made.
     """
-    place = os.environ.get("AECORE_RUNS", "")
+    place = os.environ.get("AECORE_RUNS", "").strip()
     if "://" in place:
         return place
-    folder = Path(place) if place else user_data_path("autoencoder-lab") / "runs"
+    folder = Path(place).expanduser() if place else user_data_path("autoencoder-lab", appauthor=False) / "runs"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(
             f"Runs cannot be kept in {folder}: {error.strerror}. Set AECORE_RUNS to a folder that can be written to."
         ) from error
-    return f"sqlite:///{(folder / 'runs.sqlite').resolve()}"
+    file = URL.create("sqlite", database=str((folder / "runs.sqlite").resolve()))
+    return file.render_as_string()  # not an f-string: some characters of a path mean something else in a URL
 
 
 class Database:
@@ -50,38 +53,79 @@ class Database:
 
     def __init__(self, url: str | None = None) -> None:
         self.url = url or database_url()
+        where = _parsed(self.url)
+        self._name = where.render_as_string()  # without its password: the name is shown to people
         try:
-            self._engine = create_engine(self.url)
+            self._engine = create_engine(where, pool_pre_ping=True)  # a server may have hung up since the last call
             if self._engine.dialect.name == "sqlite":
                 event.listen(self._engine, "connect", _sqlite_settings)
                 event.listen(self._engine, "begin", _sqlite_begin)
             self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
             schema.metadata.create_all(self._engine)
-        except (SQLAlchemyError, ImportError) as error:
-            raise RunError(f"The run store {self.url} cannot be opened: {error}. Check AECORE_RUNS.") from error
+        except DBAPIError as error:
+            raise RunError(f"The run store {self._name} cannot be opened: {_reason(error)}. {_GIVE}") from error
+        except ImportError as error:
+            raise RunError(
+                f"The run store {self._name} cannot be opened: {error}. Install the database's driver with pip."
+            ) from error
+        except SQLAlchemyError as error:
+            raise RunError(f"The run store {self._name} cannot be opened: {error}. {_GIVE}") from error
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction: all of it happens, or nothing."""
-        with self._engine.begin() as connection:
+        """A transaction: all of it happens, or nothing.
+
+        Raises:
+            RunError: If the database does not answer, is locked for too long or cannot be written to.
+        """
+        with self._in_plain_words(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection that sees what is committed and never makes a writer wait."""
-        with self._reader.connect() as connection:
+        """A connection that sees what is committed and never makes a writer wait.
+
+        Raises:
+            RunError: If the database does not answer.
+        """
+        with self._in_plain_words(), self._reader.connect() as connection:
             yield connection
+
+    @contextmanager
+    def _in_plain_words(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            raise RunError(
+                f"The run store {self._name} does not answer: {_reason(error)}. Try again in a moment; if it stays "
+                "so, look whether its disk is full."
+            ) from error
 
     def close(self) -> None:
         """Give back the connections."""
         self._engine.dispose()
 
 
+def _parsed(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except (SQLAlchemyError, ValueError) as error:  # the text is not quoted: a visitor may see it, and its password
+        raise RunError(f"The address of the run store cannot be read. {_GIVE}") from error
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise RunError(f"Runs cannot be kept in memory, because workers are other processes. {_GIVE}")
+    return url
+
+
+def _reason(error: DBAPIError) -> str:
+    """What the database itself said, in its first line."""
+    return str(error.orig).partition("\n")[0].rstrip(".")
+
+
 def _sqlite_settings(connection: Any, _: Any) -> None:
     """Many processes read while one writes; see https://sqlite.org/wal.html."""
     connection.isolation_level = None  # transactions are begun by `_sqlite_begin`, not behind our back
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "foreign_keys=ON"):
+    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -62,7 +62,8 @@ class LocalExecutor(Executor):
 
     def close(self) -> None:
         """See `Executor.close`."""
-        with self._lock, contextlib.suppress(BrokenPipeError):
+        with self._lock:
             assert self._process.stdin is not None
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # died before it read the last nudge
+                self._process.stdin.close()
             self._process.wait()

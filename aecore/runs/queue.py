@@ -12,7 +12,6 @@ from sqlalchemy import delete, insert, select, update
 
 from aecore.runs import schema
 from aecore.runs.database import Database
-from aecore.runs.states import UNFINISHED_STATES
 
 SILENT_AFTER = 15.0  # seconds without a sign of life after which an executor counts as gone
 
@@ -80,9 +79,14 @@ class RunQueue:
             )
 
     def prune(self, keep: int) -> int:
-        """Forget all but the `keep` newest ended runs; gives how many were forgotten."""
-        ended = schema.runs.c.state.not_in(UNFINISHED_STATES)
+        """Forget all but the `keep` newest of the runs that neither wait nor have a worker.
+
+        Paused runs that were left so count among them: a closed tab would otherwise keep its runs for ever.
+
+        Returns:
+            How many were forgotten.
+        """
+        at_rest = (schema.runs.c.executor == "") & (schema.runs.c.state != "queued")
+        older = select(schema.runs.c.id).where(at_rest).order_by(schema.runs.c.created.desc()).offset(keep)
         with self._database.writing() as connection:
-            newest = select(schema.runs.c.id).where(ended).order_by(schema.runs.c.created.desc()).limit(keep)
-            kept = list(connection.execute(newest).scalars())
-            return connection.execute(delete(schema.runs).where(ended, schema.runs.c.id.not_in(kept))).rowcount
+            return connection.execute(delete(schema.runs).where(at_rest, schema.runs.c.id.in_(older))).rowcount

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     Column,
-    Float,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -32,8 +32,8 @@ runs = Table(
     Column("id", String(16), primary_key=True),
     Column("kind", String(16), nullable=False),
     Column("owner", String(64), nullable=False, index=True),
-    Column("created", Float, nullable=False),
-    Column("queued", Float, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("queued", Double, nullable=False),
     Column("model", JSON, nullable=False),
     Column("training", JSON, nullable=False),
     Column("dataset", String(64), nullable=False),
@@ -41,7 +41,7 @@ runs = Table(
     Column("wanted", String(16), nullable=False),
     Column("step_requests", Integer, nullable=False, default=0),
     Column("message", Text, nullable=False, default=""),
-    Column("progress", Float, nullable=False, default=0.0),
+    Column("progress", Double, nullable=False, default=0.0),
     Column("step", Integer, nullable=False, default=0),
     Column("total_steps", Integer),
     Column("executor", String(32), nullable=False, default=""),
@@ -87,6 +87,6 @@ checkpoints = Table(
 )
 
 executors = Table(
-    "executors", metadata, Column("id", String(32), primary_key=True), Column("seen", Float, nullable=False)
+    "executors", metadata, Column("id", String(32), primary_key=True), Column("seen", Double, nullable=False)
 )
 """Who runs things, and when it last said so; a run whose executor fell silent is interrupted."""

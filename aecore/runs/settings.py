@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from aecore.errors import ConfigError
+from aecore.runs.machine import cores, memory
 
 WORKER_MEMORY = 2**30  # bytes; a worker holds 270 to 560 MB, and the images come on top
 
@@ -41,11 +42,10 @@ class RunSettings:
 
 def runs_that_fit() -> int:
     """How many workers this machine has cores and memory for, at least one."""
-    cores = os.cpu_count() or 1
-    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
-        return cores
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(1, min(cores, memory // WORKER_MEMORY - 1))  # one share is for the server itself
+    available = memory()
+    if available is None:
+        return cores()
+    return max(1, min(cores(), available // WORKER_MEMORY - 1))  # one share is for the server itself
 
 
 def _whole_number(variable: str, default: int) -> int:

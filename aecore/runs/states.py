@@ -7,9 +7,7 @@ from typing import Literal
 State = Literal["queued", "preparing", "running", "paused", "finished", "stopped", "failed", "interrupted"]
 Wanted = Literal["run", "pause", "stop"]
 
-HELD_STATES: tuple[State, ...] = ("preparing", "running", "paused")
-"""States in which a worker may hold the run."""
-UNFINISHED_STATES: tuple[State, ...] = ("queued", *HELD_STATES)
+UNFINISHED_STATES: tuple[State, ...] = ("queued", "preparing", "running", "paused")
 """States from which a run goes on without being asked again."""
 RESUMABLE_STATES: tuple[State, ...] = ("paused", "interrupted", "stopped", "failed")
 """States in which asking for more puts a run without a worker back into the queue."""

@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, tuple_, update
 
-from aecore.errors import RunError
+from aecore.errors import ConfigError, RunError
 from aecore.models.config import ModelConfig
 from aecore.runs import schema
 from aecore.runs.database import Database
 from aecore.runs.records import Point, Run, Snapshot, Stage
-from aecore.runs.states import HELD_STATES, RESUMABLE_STATES, UNFINISHED_STATES, State, Wanted
+from aecore.runs.states import RESUMABLE_STATES, UNFINISHED_STATES, State, Wanted
 from aecore.training.config import TrainConfig
 
 MOST_SNAPSHOTS = 200
+
+
+class RunLostError(RunError):
+    """A worker wrote to a run that it does not hold, or no longer holds."""
 
 
 class RunStore:
@@ -107,21 +112,31 @@ class RunStore:
         """The run as it is now.
 
         Raises:
-            RunError: If there is no such run.
+            RunError: If there is no such run, or another version of the lab made it in a way this one cannot read.
         """
         with self.database.reading() as connection:
             row = connection.execute(_run_query().where(schema.runs.c.id == run_id)).one_or_none()
         if row is None:
             raise RunError(f"There is no run {run_id!r} here. It may have been deleted, or made on another machine.")
-        return _run(row)
+        try:
+            return _run(row)
+        except ConfigError as error:
+            raise RunError(
+                f"Run {run_id!r} was made by another version of the lab. {error} Start a new run."
+            ) from error
 
     def runs(self, *, owner: str | None = None, limit: int = 50) -> list[Run]:
-        """The newest runs first, of one owner or of all."""
+        """The newest runs first, of one owner or of all; those this version cannot read are left out."""
         query = _run_query().order_by(schema.runs.c.created.desc()).limit(limit)
         if owner is not None:
             query = query.where(schema.runs.c.owner == owner)
         with self.database.reading() as connection:
-            return [_run(row) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        readable = []
+        for row in rows:
+            with suppress(ConfigError):
+                readable.append(_run(row))
+        return readable
 
     def ask_run(self, run_id: str) -> None:
         """Want the run to go on; one that has no worker any more goes back into the queue."""
@@ -138,7 +153,9 @@ class RunStore:
     def ask_stop(self, run_id: str) -> None:
         """Want the run to end and keep what it learned; without a worker it ends at once."""
         with self.database.writing() as connection:
-            connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(wanted="stop"))
+            connection.execute(
+                update(schema.runs).where(schema.runs.c.id == run_id).values(wanted="stop", step_requests=0)
+            )
             connection.execute(
                 update(schema.runs)
                 .where(
@@ -162,16 +179,14 @@ class RunStore:
                 )
 
     def delete(self, run_id: str) -> None:
-        """Forget a run that no worker holds.
+        """Forget a run that is over.
 
         Raises:
-            RunError: If a worker holds it.
+            RunError: If it is not over, or there is no such run.
         """
         with self.database.writing() as connection:
             gone = connection.execute(
-                delete(schema.runs).where(
-                    schema.runs.c.id == run_id, schema.runs.c.state.not_in((*HELD_STATES, "queued"))
-                )
+                delete(schema.runs).where(schema.runs.c.id == run_id, schema.runs.c.state.not_in(UNFINISHED_STATES))
             )
             if gone.rowcount:
                 return
@@ -186,7 +201,8 @@ class RunStore:
             ).scalar_one_or_none()
             if mine is None:
                 return 0
-            ahead = select(func.count()).where(schema.runs.c.state == "queued", schema.runs.c.queued < mine)
+            turn = tuple_(schema.runs.c.queued, schema.runs.c.id)
+            ahead = select(func.count()).where(schema.runs.c.state == "queued", turn < (mine, run_id))
             return int(connection.execute(ahead).scalar_one()) + 1
 
     def points(self, run_id: str, *, after: int = 0) -> list[Point]:
@@ -239,15 +255,32 @@ class RunStore:
         with self.database.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def step_taken(self, run_id: str) -> None:
+    def holder(self, run_id: str) -> str:
+        """The executor that carries the run out; empty if none does, or there is no such run."""
+        query = select(schema.runs.c.executor).where(schema.runs.c.id == run_id)
+        with self.database.reading() as connection:
+            return connection.execute(query).scalar_one_or_none() or ""
+
+    # Every write of a worker names the `holder` it works for and raises `RunLostError` if the run is not, or no
+    # longer, that one's: a worker that was frozen for a while must not disturb what happened to the run since.
+
+    @contextmanager
+    def _held(self, run_id: str, holder: str) -> Iterator[Connection]:
+        with self.database.writing() as connection:
+            mine = select(schema.runs.c.id).where(schema.runs.c.id == run_id, schema.runs.c.executor == holder)
+            if connection.execute(mine.with_for_update()).one_or_none() is None:
+                raise RunLostError(f"Run {run_id!r} is in other hands by now, or was deleted.")
+            yield connection
+
+    def step_taken(self, run_id: str, *, holder: str = "") -> None:
         """Note that one of the single steps asked for was taken."""
         pending = (schema.runs.c.id == run_id) & (schema.runs.c.step_requests > 0)
-        with self.database.writing() as connection:
+        with self._held(run_id, holder) as connection:
             connection.execute(update(schema.runs).where(pending).values(step_requests=schema.runs.c.step_requests - 1))
 
-    def set_stage(self, run_id: str, stage: Stage) -> None:
+    def set_stage(self, run_id: str, stage: Stage, *, holder: str = "") -> None:
         """Keep the test images the run is watched on."""
-        with self.database.writing() as connection:
+        with self._held(run_id, holder) as connection:
             connection.execute(delete(schema.stages).where(schema.stages.c.run_id == run_id))
             connection.execute(insert(schema.stages).values(run_id=run_id, data=stage.to_bytes()))
 
@@ -255,6 +288,7 @@ class RunStore:
         self,
         run_id: str,
         *,
+        holder: str = "",
         state: State | None = None,
         message: str | None = None,
         progress: float | None = None,
@@ -267,8 +301,9 @@ class RunStore:
 
         Args:
             run_id: The run.
-            state: Where it stands now; None to leave it.
-            message: One sentence for people; None to leave it.
+            holder: The executor the caller works for.
+            state: Where it stands now; None to leave it, like the next four.
+            message: One sentence for people.
             progress: Share of the budget used.
             step: Steps done.
             total_steps: Steps of the budget.
@@ -287,7 +322,7 @@ class RunStore:
             if value is not None
         }
         rows = [{"run_id": run_id, "step": at, "kind": kind, "values": dict(v)} for at, kind, v in points]
-        with self.database.writing() as connection:
+        with self._held(run_id, holder) as connection:
             if changes:
                 connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(**changes))
             if rows:
@@ -295,25 +330,43 @@ class RunStore:
             if snapshot is not None:
                 _add_snapshot(connection, run_id, snapshot)
 
-    def save_checkpoint(self, run_id: str, step: int, data: bytes) -> None:
+    def save_checkpoint(self, run_id: str, step: int, data: bytes, *, holder: str = "") -> None:
         """Keep `data` as the run's checkpoint in place of the one before."""
-        with self.database.writing() as connection:
+        with self._held(run_id, holder) as connection:
             connection.execute(delete(schema.checkpoints).where(schema.checkpoints.c.run_id == run_id))
             connection.execute(insert(schema.checkpoints).values(run_id=run_id, step=step, data=data))
 
-    def rewind(self, run_id: str, step: int) -> None:
+    def rewind(self, run_id: str, step: int, *, holder: str = "") -> None:
         """Forget curves and snapshots after `step`: the run goes on from a checkpoint made there."""
-        with self.database.writing() as connection:
+        with self._held(run_id, holder) as connection:
             for table in (schema.points, schema.snapshots):
                 connection.execute(delete(table).where(table.c.run_id == run_id, table.c.step > step))
 
-    def release(self, run_id: str, state: State, message: str, metrics: Mapping[str, Any] | None = None) -> None:
-        """Give the run back: no worker holds it any more, and this is how it stands."""
+    def release(
+        self,
+        run_id: str,
+        state: State,
+        message: str,
+        metrics: Mapping[str, Any] | None = None,
+        *,
+        holder: str = "",
+    ) -> None:
+        """Give the run back: no worker holds it any more, and this is how it stands.
+
+        A run released as paused follows at once what its owner asked for since the worker last looked.
+        """
         values: dict[str, Any] = {"state": state, "message": message, "executor": ""}
         if metrics is not None:
             values["metrics"] = dict(metrics)
-        with self.database.writing() as connection:
-            connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(**values))
+        run = update(schema.runs).where(schema.runs.c.id == run_id)
+        with self._held(run_id, holder) as connection:
+            connection.execute(run.values(**values))
+            if state == "paused":
+                goes_on = or_(schema.runs.c.wanted == "run", schema.runs.c.step_requests > 0)
+                connection.execute(run.where(goes_on).values(state="queued", queued=time.time()))
+                connection.execute(
+                    run.where(schema.runs.c.wanted == "stop").values(state="stopped", message="Stopped.")
+                )
 
 
 def _run_query() -> Any:
@@ -336,6 +389,6 @@ def _add_snapshot(connection: Connection, run_id: str, snapshot: Snapshot) -> No
     connection.execute(insert(schema.snapshots).values(run_id=run_id, step=snapshot.step, data=snapshot.to_bytes()))
     steps = list(connection.execute(select(schema.snapshots.c.step).where(mine).order_by("step")).scalars())
     if len(steps) > MOST_SNAPSHOTS:
-        # every second one goes, never the first or the newest: the past is kept, ever more coarsely
-        thinned = steps[1:-1:2]
-        connection.execute(delete(schema.snapshots).where(mine, schema.snapshots.c.step.in_(thinned)))
+        # the one whose neighbours are nearest to each other goes, never the first or the newest
+        spare = min(range(1, len(steps) - 1), key=lambda i: steps[i + 1] - steps[i - 1])
+        connection.execute(delete(schema.snapshots).where(mine, schema.snapshots.c.step == steps[spare]))

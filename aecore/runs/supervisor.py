@@ -10,6 +10,8 @@ server would run that page again.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
 import multiprocessing
 import os
@@ -29,6 +31,7 @@ from aecore.runs.settings import RunSettings
 LOOK_EVERY = 0.25  # seconds between two looks at the queue when nobody nudges
 SIGN_EVERY = 3.0  # seconds between two signs of life
 GRACE = 10.0  # seconds the workers get to save when the lab stops
+WARM = ("aecore.runs.worker", "torchvision", "torch._dynamo")  # what a run would otherwise wait seconds for
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ def process_context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["aecore.runs.worker", "torchvision", "torch._dynamo"])
+    context.set_forkserver_preload(list(WARM))
     return context
 
 
@@ -48,6 +51,8 @@ def serve(orders: Connection, url: str) -> None:
     The connection stays open while the run goes on; when the other end closes, for whatever reason, the run is
     saved and left.
     """
+    for module in WARM:  # here already if the worker was forked
+        importlib.import_module(module)
     import torch
 
     from aecore.runs.store import RunStore
@@ -60,11 +65,19 @@ def serve(orders: Connection, url: str) -> None:
     torch.set_num_threads(1)
     store = RunStore(url)
     try:
-        work(store, orders.recv(), abandoned=orders.poll)
+        work(store, orders.recv(), abandoned=lambda: hung_up(orders))
     except EOFError:
         pass  # never needed
     finally:
         store.close()
+
+
+def hung_up(orders: Connection) -> bool:
+    """Whether the other end is gone: after the one order nothing is sent, so anything to read is the end."""
+    try:
+        return orders.poll()
+    except BrokenPipeError:  # Windows has this word for it
+        return True
 
 
 @dataclass(frozen=True)
@@ -128,7 +141,8 @@ class Supervisor:
             run_id = self._queue.claim_next(self.id)
             if run_id is None:
                 return
-            self._warm.orders.send(run_id)
+            with contextlib.suppress(BrokenPipeError):  # died just now; it will be buried with its run
+                self._warm.orders.send(run_id)
             self._busy[run_id] = self._warm
             self._warm = self._start()
 

@@ -7,9 +7,9 @@ of models; it only looks at the clock.
 
 from __future__ import annotations
 
-import os
-
 import torch
+
+from aecore.runs.machine import cores
 
 TRIAL = 0.3  # seconds of steps that give a fair speed
 TRY_AGAIN = 5.0  # seconds of steps until the next trial; twice as long after each trial in vain
@@ -19,7 +19,7 @@ WORTH_IT = 1.05  # a change must be this much faster, or the number of threads w
 
 def share_of_cores(running: int) -> int:
     """Threads for each of `running` runs on this machine: an equal share of the cores, at least one."""
-    return max(1, (os.cpu_count() or 1) // max(1, running))
+    return max(1, cores() // max(1, running))
 
 
 class ThreadChooser:
@@ -36,13 +36,14 @@ class ThreadChooser:
         self._chosen = self._current = 1
         self._speeds: dict[int, float] = {}
         self._patience = TRY_AGAIN
-        self._since = (0, 0.0)
+        self._since: tuple[int, float] | None = None
 
     def allow(self, share: int) -> None:
         """Let the run have `share` threads from now on; a changed share starts the comparison anew."""
         if share != self._share:
             self._share = self._chosen = share
             self._speeds = {}
+            self._since = None
             self._patience = TRY_AGAIN
             self._use(share)
 
@@ -53,10 +54,12 @@ class ThreadChooser:
             images: Images trained on since the run began.
             seconds: Seconds spent in steps since the run began.
         """
+        if self._since is None:  # what went before was at another number of threads, or another day
+            self._since = (images, seconds)
         since_images, since_seconds = self._since
         spent = seconds - since_seconds
         trying = self._current not in self._speeds or self._current != self._chosen
-        if self._share == 1 or spent < (TRIAL if trying else self._patience):
+        if self._share <= 1 or spent < (TRIAL if trying else self._patience):
             return
         self._speeds[self._current] = (images - since_images) / spent
         self._since = (images, seconds)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from aecore.fit import measure
 from aecore.models.autoencoder import build_model
 from aecore.runs.records import Run, Snapshot, Stage
 from aecore.runs.states import State
-from aecore.runs.store import RunStore
+from aecore.runs.store import RunLostError, RunStore
 from aecore.runs.threads import ThreadChooser, share_of_cores
 from aecore.training.evaluation import encode, reconstruct
 from aecore.training.events import Evaluated, Finished, Started, StepDone, TrainEvent
@@ -43,22 +44,29 @@ def work(store: RunStore, run_id: str, abandoned: Callable[[], bool] = lambda: F
         run_id: Which run.
         abandoned: Tells whether whoever started this worker is gone; then the run is saved and left.
     """
+    holder = store.holder(run_id)
+
+    def fail(why: str) -> None:
+        with suppress(RunLostError):
+            store.release(run_id, "failed", why, holder=holder)
+
     try:
         _Worker(store, store.get(run_id), abandoned).work()
+    except RunLostError as error:
+        log.info("%s", error)
     except AecoreError as error:
-        store.release(run_id, "failed", str(error))
+        fail(str(error))
     except MemoryError:
-        store.release(run_id, "failed", "The machine ran out of memory. Try a smaller model or smaller batches.")
+        fail("The machine ran out of memory. Try a smaller model or smaller batches.")
     except Exception as error:
         log.exception("run %s failed", run_id)
-        kind = type(error).__name__
-        store.release(run_id, "failed", f"A mistake in the lab ended this run ({kind}); its log has the details.")
+        fail(f"A mistake in the lab ended this run ({type(error).__name__}); its log has the details.")
 
 
 class _Leave(Exception):  # noqa: N818 - a decision, not an error
-    """The run is to be left before its training ended by itself; lost: somebody else has it by now."""
+    """The run is to be left before its training ended by itself."""
 
-    def __init__(self, how: Literal["stop", "park", "interrupt", "lost"]) -> None:
+    def __init__(self, how: Literal["stop", "park", "interrupt"]) -> None:
         self.how = how
 
 
@@ -75,6 +83,7 @@ class _Unreported:
 class _Worker:
     def __init__(self, store: RunStore, run: Run, abandoned: Callable[[], bool]) -> None:
         self.store, self.run, self.abandoned = store, run, abandoned
+        self.holder = run.executor
         self.reported = self.listened = self.told = 0.0
         self.saved = time.monotonic()
         self.last: StepDone | None = None
@@ -84,9 +93,8 @@ class _Worker:
         try:
             self._prepare()
         except _Leave as leave:
-            if leave.how != "lost":
-                ended: State = "stopped" if leave.how == "stop" else "interrupted"
-                self.store.release(self.run.id, ended, "Left before training began.")
+            ended: State = "stopped" if leave.how == "stop" else "interrupted"
+            self.store.release(self.run.id, ended, "Left before training began.", holder=self.holder)
             return
         try:
             for event in train(self.model, self.dataset, self.run.training, self.state):
@@ -112,17 +120,18 @@ class _Worker:
             checkpoint = Checkpoint.from_bytes(saved)
             self.model = checkpoint.build()
             self.state = checkpoint.resume(self.model)
-        self.store.rewind(run.id, self.state.step if saved else -1)
+        self.store.rewind(run.id, self.state.step if saved else -1, holder=self.holder)
         self.unreported = _Unreported(since_images=self.state.images, since_seconds=self.state.seconds)
         self.plane = run.model.latent_dim == 2  # a code one can draw
         labels = self.dataset.test_labels[: STAGE_CODES if self.plane else 0]
-        self.store.set_stage(run.id, Stage(self.dataset.test[:STAGE_IMAGES].numpy(), labels.numpy()))
+        stage = Stage(self.dataset.test[:STAGE_IMAGES].numpy(), labels.numpy())
+        self.store.set_stage(run.id, stage, holder=self.holder)
 
     def _tell(self, message: str, _: float | None) -> None:
         """Say what is being prepared, a few times a second at most."""
         if time.monotonic() - self.told >= REPORT_EVERY:
             self.told = time.monotonic()
-            self.store.report(self.run.id, message=message)
+            self.store.report(self.run.id, holder=self.holder, message=message)
             self._listen()
 
     # -- what happened -------------------------------------------------------------------------------------------
@@ -130,7 +139,9 @@ class _Worker:
     def _note(self, event: TrainEvent) -> None:
         if isinstance(event, Started):
             self.steps_per_epoch = event.steps_per_epoch
-            self.store.report(self.run.id, message="", total_steps=event.total_steps, step=event.step)
+            self.store.report(
+                self.run.id, holder=self.holder, message="", total_steps=event.total_steps, step=event.step
+            )
         elif isinstance(event, StepDone):
             self.last = event
             self.unreported.losses.append(event.loss)
@@ -162,6 +173,7 @@ class _Worker:
         codes = encode(self.model, self.dataset.test[: STAGE_CODES if self.plane else 0])
         self.store.report(
             self.run.id,
+            holder=self.holder,
             state=state,
             step=self.state.step,
             progress=last.progress if last else None,
@@ -184,7 +196,7 @@ class _Worker:
             dataset_checksum=self.dataset.checksum,
             metrics=metrics or {},
         )
-        self.store.save_checkpoint(self.run.id, self.state.step, checkpoint.to_bytes())
+        self.store.save_checkpoint(self.run.id, self.state.step, checkpoint.to_bytes(), holder=self.holder)
         self.saved = time.monotonic()
 
     # -- what is wanted ------------------------------------------------------------------------------------------
@@ -192,10 +204,10 @@ class _Worker:
     def _listen(self) -> None:
         """Look up what the owner wants, whether anybody still cares, and how many share the machine."""
         self.listened = time.monotonic()
-        holder, self.run = self.run.executor, self.store.get(self.run.id)
-        if self.run.executor != holder:
-            raise _Leave("lost")
-        self.threads.allow(share_of_cores(self.store.count_computing(self.run.executor)))
+        self.run = self.store.get(self.run.id)
+        if self.run.executor != self.holder:
+            raise RunLostError(f"Run {self.run.id!r} is in other hands by now.")
+        self.threads.allow(share_of_cores(self.store.count_computing(self.holder)))
         if self.abandoned():
             raise _Leave("interrupt")
         if self.run.wanted == "stop":
@@ -205,45 +217,49 @@ class _Worker:
         """Go on, hold still or leave, as the store says."""
         stepping = self.run.wanted == "pause" and isinstance(event, StepDone)
         if stepping:
-            self.store.step_taken(self.run.id)
+            self.store.step_taken(self.run.id, holder=self.holder)
         if stepping or time.monotonic() - self.listened >= LISTEN_EVERY:
             self._listen()
-        if self.run.wanted == "pause" and not self.run.step_requests and not isinstance(event, Started):
+        fresh = isinstance(event, Started) and event.step == 0  # the look before the first step comes next
+        if self.run.wanted == "pause" and not self.run.step_requests and not fresh:
             self._hold()
 
     def _hold(self) -> None:
         """Stay where the run is until something else is wanted."""
+        self._save()  # first: whoever sees that it is paused may want to take the model away
         self._report("paused")
-        self._save()
         since = time.monotonic()
         while self.run.wanted == "pause" and not self.run.step_requests:
             if time.monotonic() - since > PARK_AFTER:
                 raise _Leave("park")
             time.sleep(LISTEN_EVERY)
             self._listen()
-        self.store.report(self.run.id, state="running")
+        self.store.report(self.run.id, holder=self.holder, state="running")
 
     # -- how it ends ---------------------------------------------------------------------------------------------
 
-    def _leave(self, how: Literal["stop", "park", "interrupt", "lost"]) -> None:
+    def _leave(self, how: Literal["stop", "park", "interrupt"]) -> None:
         if how == "stop":
             self._report("running")
             self._conclude("stopped", "Stopped. What was learned so far is kept.")
         elif how == "park":
-            self.store.release(self.run.id, "paused", "")
-        elif how == "interrupt":
+            self.store.release(self.run.id, "paused", "", holder=self.holder)
+        else:
             self._save()
-            self.store.release(self.run.id, "interrupted", "The lab was stopped while this run was going.")
+            self.store.release(
+                self.run.id, "interrupted", "The lab was stopped while this run was going.", holder=self.holder
+            )
 
     def _finish(self, event: Finished) -> None:
         if event.reason == "diverged":
-            self.store.release(self.run.id, "failed", event.message)
+            self.store.release(self.run.id, "failed", event.message, holder=self.holder)
         else:
             self._conclude("finished", event.message)
 
     def _conclude(self, state: State, message: str) -> None:
         """Measure on the whole test set, keep the model, give the run back."""
-        self.store.report(self.run.id, message=f"Measuring on all {len(self.dataset.test):,} test images …")
+        notice = f"Measuring on all {len(self.dataset.test):,} test images …"
+        self.store.report(self.run.id, holder=self.holder, message=notice)
         metrics = measure(self.model, self.dataset, self.run.training, self.state)
         self._save(metrics)
-        self.store.release(self.run.id, state, message, metrics)
+        self.store.release(self.run.id, state, message, metrics, holder=self.holder)
