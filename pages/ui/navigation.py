@@ -54,7 +54,7 @@ PAGES: dict[str, Page] = {
         question="How does an autoencoder learn?",
         answer="It changes its weights, step by step, until what comes out resembles what went in: no labels, only "
         "the pictures themselves.",
-        invitation="Choose pictures and a network, press Train, and watch reconstructions come out of the noise.",
+        invitation="Choose pictures and a network, press Train, and watch reconstructions come out of a blur.",
     ),
 }
 
