@@ -17,17 +17,18 @@ from tqdm import tqdm
 
 import aecore
 from aecore import pretrained
-from aecore.checkpoint import Checkpoint
+from aecore.checkpoint import Checkpoint, make_folder
 from aecore.data import DATASETS, is_available, load_dataset
 from aecore.dials import Config, Dial
 from aecore.errors import AecoreError, CheckpointError, ConfigError
 from aecore.fit import fit
 from aecore.models import BODIES, BOTTLENECKS, DOWNSAMPLERS, UPSAMPLERS, ModelConfig
 from aecore.models.parts import Part
-from aecore.training import Evaluated, Finished, Started, StepDone, TrainConfig, TrainEvent, evaluate
+from aecore.training import Evaluated, Finished, Started, StepDone, TrainConfig, TrainEvent, check_loss, evaluate
 from aecore.training.config import BUDGET_UNITS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+BUDGET = click.IntRange(min=1)
 
 
 def dial_options(config: type[Config], leave_out: tuple[str, ...] = ()) -> Callable[[Command], Command]:
@@ -79,13 +80,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One line of 
 @cli.command("train")
 @dataset_option
 @dial_options(ModelConfig)
-@click.option("--epochs", type=int, help="Train for so many passes over the training set (5 if nothing is said).")
-@click.option("--steps", type=int, help="Train for so many batches instead.")
-@click.option("--seconds", type=int, help="Train for so long instead.")
+@click.option("--epochs", type=BUDGET, help="Train for so many passes over the training set (5 if nothing is said).")
+@click.option("--steps", type=BUDGET, help="Train for so many batches instead.")
+@click.option("--seconds", type=BUDGET, help="Train for so long instead.")
 @dial_options(TrainConfig, leave_out=("budget", "budget_unit"))
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the trained model.")
 @json_option
+@click.pass_obj
 def train_command(
+    arguments: list[str],
+    /,
     dataset: str,
     epochs: int | None,
     steps: int | None,
@@ -102,9 +106,12 @@ def train_command(
         options |= {"budget": budget, "budget_unit": unit}
     training = TrainConfig(**pick(TrainConfig, options))
     model = ModelConfig(**pick(ModelConfig, options)).for_images(DATASETS[dataset].image_shape)
+    check_loss(model, training)
+    if out is not None:
+        make_folder(out)
     data = load_with_bar(dataset)
     with training_bar() as watch:
-        checkpoint = fit(model, training, data, on_event=watch, command=shlex.join(["aecore", *sys.argv[1:]]))
+        checkpoint = fit(model, training, data, on_event=watch, command=shlex.join(["aecore", *arguments]))
     if out is not None:
         checkpoint.save(out)
     tell(checkpoint.metrics, as_json)
@@ -253,8 +260,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     0 if all went well, 2 for bad arguments, 130 if interrupted, 1 for anything else that a person can mend.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        cli.main(args=arguments, prog_name="aecore", standalone_mode=False)
+        cli.main(args=arguments, prog_name="aecore", standalone_mode=False, obj=arguments)
     except click.Abort:
         click.echo("aecore: interrupted", err=True)
         return 130

@@ -12,7 +12,7 @@ import platform
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy
 import torch
@@ -22,7 +22,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 import aecore
-from aecore.errors import AecoreError, CheckpointError
+from aecore.errors import CheckpointError, ConfigError
 from aecore.models.autoencoder import Autoencoder, build_model
 from aecore.models.config import ModelConfig
 from aecore.models.layers import describe
@@ -32,6 +32,8 @@ from aecore.training.loop import TrainState
 WEIGHTS_FILE, CARD_FILE = "model.safetensors", "card.json"
 CARD_FORMAT = 1
 TRAINING_PREFIX = "training."
+
+Entry = TypeVar("Entry")
 
 
 def versions() -> dict[str, str]:
@@ -118,7 +120,7 @@ class Checkpoint:
             tensors = load_tensors(data)
             header_length = int.from_bytes(data[:8], "little")
             card = json.loads(json.loads(data[8 : 8 + header_length])["__metadata__"]["card"])
-        except (SafetensorError, KeyError, ValueError) as error:
+        except (SafetensorError, KeyError, ValueError, RecursionError) as error:
             raise CheckpointError("This is not a checkpoint of the lab, or it is damaged.") from error
         return cls._assemble(card, tensors)
 
@@ -130,12 +132,12 @@ class Checkpoint:
         Raises:
             CheckpointError: If the folder cannot be written to.
         """
+        make_folder(folder)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             for name, content in self._files().items():
                 (folder / name).write_bytes(content)
         except OSError as error:
-            raise CheckpointError(f"Cannot write to {folder}: {error.strerror}. Choose another folder.") from error
+            raise _unwritable(folder, error) from error
 
     def to_zip(self) -> bytes:
         """The two files `save` writes, in one zip archive."""
@@ -164,7 +166,7 @@ class Checkpoint:
                 f"{folder} holds no {Path(error.filename).name}. A checkpoint is a folder with {WEIGHTS_FILE} and "
                 f"{CARD_FILE}, as `aecore train --out` writes it."
             ) from error
-        except (OSError, SafetensorError, ValueError) as error:
+        except (OSError, SafetensorError, ValueError, RecursionError) as error:
             raise CheckpointError(f"The checkpoint in {folder} cannot be read; it is damaged.") from error
         return cls._assemble(card, tensors)
 
@@ -173,29 +175,28 @@ class Checkpoint:
         known = {
             "format", "model", "training", "dataset", "seed", "metrics", "command", "versions", "layers",
         }  # fmt: skip
+        if (card_format := _entry(card, "format", int)) != CARD_FORMAT:
+            raise CheckpointError(
+                f"The card has format {card_format}, this version reads {CARD_FORMAT}. Make the checkpoint anew."
+            )
+        dataset = _entry(card, "dataset", dict)
         try:
-            if card["format"] != CARD_FORMAT:
-                raise CheckpointError(
-                    f"The card has format {card['format']}, this version reads {CARD_FORMAT}. Make the checkpoint anew."
-                )
             return cls(
-                model_config=ModelConfig.from_dict(card["model"]),
-                train_config=TrainConfig.from_dict(card["training"]),
-                dataset=card["dataset"]["name"],
-                dataset_checksum=card["dataset"]["checksum"],
+                model_config=ModelConfig.from_dict(_entry(card, "model", dict)),
+                train_config=TrainConfig.from_dict(_entry(card, "training", dict)),
+                dataset=_entry(dataset, "name", str),
+                dataset_checksum=_entry(dataset, "checksum", str),
                 weights={n: t for n, t in tensors.items() if not n.startswith(TRAINING_PREFIX)},
                 training_state={
                     n.removeprefix(TRAINING_PREFIX): t for n, t in tensors.items() if n.startswith(TRAINING_PREFIX)
                 },
-                metrics=card["metrics"],
-                command=card["command"],
-                versions=card["versions"],
+                metrics=_entry(card, "metrics", dict),
+                command=_entry(card, "command", str),
+                versions=_entry(card, "versions", dict),
                 extra={name: value for name, value in card.items() if name not in known},
             )
-        except AecoreError as error:
+        except ConfigError as error:
             raise CheckpointError(f"The card does not describe a model of this version: {error}") from error
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(f"The card is incomplete: {error} is missing or of the wrong kind.") from error
 
     def build(self) -> Autoencoder:
         """The model with these weights, ready for use (evaluation mode).
@@ -211,11 +212,41 @@ class Checkpoint:
         return model.eval()
 
     def resume(self, model: Autoencoder) -> TrainState:
-        """The training state to hand to `train()`, bound to `model` (made by `build`)."""
+        """The training state to hand to `train()`, bound to `model` (made by `build`).
+
+        Raises:
+            CheckpointError: If another version wrote the training state.
+        """
         state = TrainState(model, self.train_config)
-        if self.training_state:
-            state.load_tensors(self.training_state)
+        try:
+            if self.training_state:
+                state.load_tensors(self.training_state)
+        except (KeyError, ValueError) as error:
+            raise CheckpointError("The training state is of another version. Train anew from the start.") from error
         return state
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a checkpoint; it may be there already.
+
+    Raises:
+        CheckpointError: If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(f"Cannot write to {folder}: {error.strerror}. Choose another folder.")
+
+
+def _entry(card: Any, name: str, kind: type[Entry]) -> Entry:
+    value = card.get(name) if isinstance(card, dict) else None
+    if not isinstance(value, kind):
+        raise CheckpointError(f"The card is incomplete: {name!r} is missing or of the wrong kind.")
+    return value
 
 
 def _plain(tensor: Tensor) -> Tensor:

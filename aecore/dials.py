@@ -46,7 +46,7 @@ class Dial:
     def check(self, name: str, value: object, kind: type) -> None:
         """Raise `ConfigError` unless `value` is of type `kind` and inside this dial's range or choices."""
         if self.choices:
-            if value not in self.choices:
+            if not isinstance(value, str) or value not in self.choices:
                 raise ConfigError(
                     f"{name} is {value!r}, expected one of {', '.join(self.choices)}.{nearest(value, self.choices)}"
                 )
@@ -57,18 +57,18 @@ class Dial:
         if isinstance(value, int | float) and kind is not bool:
             below = self.low is not None and value < self.low
             above = self.high is not None and value > self.high
-            if below or above or not math.isfinite(value):
-                raise ConfigError(f"{name} is {value:g}, expected {self.range_text()}.")
+            if below or above or (isinstance(value, float) and not math.isfinite(value)):
+                raise ConfigError(f"{name} is {value}, expected {self.range_text()}.")
 
     def range_text(self) -> str:
         """The allowed range in words, such as 'a number from 1 to 256'."""
         unit = f" {self.unit}" if self.unit else ""
         if self.low is not None and self.high is not None:
-            return f"a number from {self.low:g} to {self.high:g}{unit}"
+            return f"a number from {self.low:,} to {self.high:,}{unit}"
         if self.low is not None:
-            return f"a number of at least {self.low:g}{unit}"
+            return f"a number of at least {self.low:,}{unit}"
         if self.high is not None:
-            return f"a number of at most {self.high:g}{unit}"
+            return f"a number of at most {self.high:,}{unit}"
         return "a finite number"
 
 

@@ -13,6 +13,7 @@ from aecore.models.config import ModelConfig
 from aecore.models.layers import Layer, describe
 
 _CROP = f'''
+
 class {Crop.__name__}(nn.Module):
     """Keep the top left height x width pixels."""
 

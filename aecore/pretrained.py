@@ -55,13 +55,13 @@ RECIPES: dict[str, Recipe] = {
         training=TrainConfig(budget=20),
     ),
     "mnist-conv": Recipe(
-        dataset="mnist", model=ModelConfig(body="conv", latent_dim=32), training=TrainConfig(budget=20)
+        dataset="mnist", model=ModelConfig(body="conv", latent_dim=32), training=TrainConfig(budget=10)
     ),
     "digits-linear": Recipe(
         dataset="digits", model=ModelConfig(body="linear", latent_dim=16), training=TrainConfig(budget=200)
     ),
     "digits-conv": Recipe(
-        dataset="digits", model=ModelConfig(body="conv", latent_dim=16), training=TrainConfig(budget=200)
+        dataset="digits", model=ModelConfig(body="conv", latent_dim=16), training=TrainConfig(budget=100)
     ),
 }
 

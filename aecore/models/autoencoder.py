@@ -15,6 +15,7 @@ from aecore.losses import RECONSTRUCTION_LOSSES
 from aecore.models.bodies import BODIES
 from aecore.models.bottlenecks import BOTTLENECKS
 from aecore.models.config import ModelConfig
+from aecore.models.initialisation import initialise, weighted_layers
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Autoencoder(nn.Module):
         self.encoder = nn.Sequential(*body.encoder)
         self.bottleneck = BOTTLENECKS[config.bottleneck].build(body.features, config.latent_dim)
         self.decoder = nn.Sequential(*body.decoder)
+        initialise(self.encoder, self.bottleneck, self.decoder)
         self.safe_rate = body.safe_rate
         self.output: nn.Module = nn.Sigmoid() if body.bounded else nn.Identity()
 
@@ -71,6 +73,22 @@ class Autoencoder(nn.Module):
         """Images (N, C, H, W) -> their reconstructions, same shape."""
         return self.decode(self.encode(x))
 
+    @torch.no_grad()
+    def start_from(self, mean: Float[Tensor, "c h w"]) -> None:
+        """Let a fresh network's output begin at `mean`, the mean image (C, H, W) in [0, 1]; leave a trained one alone.
+
+        Sets the last bias, to the mean of each value or, where it is shared over the image, of each channel. Without
+        it the first steps of training do nothing but pull all outputs towards that mean, through every weight at
+        once, and a sigmoid pulled too far gives no gradient to come back on.
+        """
+        bias = weighted_layers(self.decoder)[-1].bias
+        assert bias is not None
+        if bias.any():  # biases begin at exactly 0 and do not stay there
+            return
+        values = mean.flatten() if bias.numel() == mean.numel() else mean.mean((1, 2))
+        values = values.repeat_interleave(bias.numel() // values.numel())
+        bias.copy_(values.logit(eps=0.01) if isinstance(self.output, nn.Sigmoid) else values)
+
     def loss_terms(self, x: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"], loss: str) -> LossTerms:
         """The loss of reconstructing `target` from `x`, sample by sample.
 
@@ -86,7 +104,7 @@ class Autoencoder(nn.Module):
 
 
 def build_model(config: ModelConfig, seed: int | None = None) -> Autoencoder:
-    """Build the autoencoder a configuration describes, with torch's default initial weights.
+    """Build the autoencoder a configuration describes, with the weights of `aecore.models.initialisation`.
 
     Args:
         config: Which parts and sizes.
@@ -99,5 +117,5 @@ def build_model(config: ModelConfig, seed: int | None = None) -> Autoencoder:
     if seed is None:
         return Autoencoder(config)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach accelerators too
         return Autoencoder(config)

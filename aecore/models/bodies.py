@@ -138,7 +138,7 @@ def conv_body(config: ModelConfig) -> Body:
         features=features,
         decoder=decoder,
         bounded=True,
-        safe_rate=8e-3 * min(1, math.sqrt(16 / config.channels)) * min(1, (2 / config.stages) ** 1.5),
+        safe_rate=1.2e-2 * min(1, math.sqrt(16 / config.channels)) * min(1, (2 / config.stages) ** 1.5),
     )
 
 

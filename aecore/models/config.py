@@ -113,7 +113,7 @@ class ModelConfig(Config):
         """Check the dials and the image shape."""
         super().__post_init__()
         shape = self.image_shape
-        if len(shape) != 3 or not all(isinstance(side, int) for side in shape):
+        if not isinstance(shape, tuple) or [type(side) for side in shape] != [int, int, int]:
             raise ConfigError(f"image_shape is {shape}, expected three whole numbers (channels, height, width).")
         channels, *sides = shape
         if not 1 <= channels <= MOST_CHANNELS:

@@ -71,7 +71,7 @@ class Operation:
         op: Name in cards and in the browser engine.
         args: Module -> settings.
         macs: (module, input shape, output shape) -> multiply-accumulate operations.
-        code: (module, output shape) -> the expression that makes it.
+        code: Module -> the expression that makes it.
     """
 
     op: str
@@ -80,16 +80,16 @@ class Operation:
     code: Callable[[Any], str]
 
 
-def _none(*_: Any) -> int:
+def _no_macs(*_: Any) -> int:
     return 0
 
 
-def _nothing(_: Any) -> dict[str, Any]:
+def _no_args(_: Any) -> dict[str, Any]:
     return {}
 
 
 def _simple(op: str) -> Operation:
-    return Operation(op, _nothing, _none, lambda module: f"nn.{type(module).__name__}()")
+    return Operation(op, _no_args, _no_macs, lambda module: f"nn.{type(module).__name__}()")
 
 
 def _conv_code(module: nn.Conv2d | nn.ConvTranspose2d) -> str:
@@ -110,12 +110,12 @@ OPERATIONS: dict[type[nn.Module], Operation] = {
     nn.Unflatten: Operation(
         "unflatten",
         lambda m: {"shape": list(m.unflattened_size)},
-        _none,
+        _no_macs,
         lambda m: f"nn.Unflatten(1, {tuple(m.unflattened_size)})",
     ),
     nn.Linear: Operation(
         "linear",
-        _nothing,
+        _no_args,
         lambda m, _, __: m.in_features * m.out_features,
         lambda m: f"nn.Linear({m.in_features}, {m.out_features})",
     ),
@@ -139,19 +139,19 @@ OPERATIONS: dict[type[nn.Module], Operation] = {
     nn.MaxPool2d: Operation(
         "max_pool2d",
         lambda m: {"kernel": m.kernel_size, "stride": m.stride, "ceil_mode": m.ceil_mode},
-        _none,
+        _no_macs,
         lambda m: f"nn.MaxPool2d({m.kernel_size}, ceil_mode={m.ceil_mode})",
     ),
     nn.Upsample: Operation(
         "upsample_nearest",
         lambda m: {"factor": int(m.scale_factor)},
-        _none,
+        _no_macs,
         lambda m: f"nn.Upsample(scale_factor={int(m.scale_factor)})",
     ),
     Crop: Operation(
         "crop",
         lambda m: {"height": m.height, "width": m.width},
-        _none,
+        _no_macs,
         lambda m: f"Crop({m.height}, {m.width})",
     ),
     nn.ReLU: _simple("relu"),

@@ -20,7 +20,7 @@ Resampler = Callable[[int, int], list[nn.Module]]
 def strided_convolution(in_channels: int, out_channels: int) -> list[nn.Module]:
     """A 3x3 convolution that moves two pixels at a time.
 
-    Source: Dumoulin & Visin, A guide to convolution arithmetic for deep learning (2016), relationship 5:
+    Source: Dumoulin & Visin, A guide to convolution arithmetic for deep learning (2016), relationship 6:
     out = floor((H + 2·1 - 3) / 2) + 1 = ceil(H / 2).
     """
     return [nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=2, padding=1)]

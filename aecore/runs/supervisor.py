@@ -37,8 +37,11 @@ log = logging.getLogger(__name__)
 
 
 def process_context() -> Any:
-    """How workers are started: forked from a clean process with torch loaded where the system can, else anew."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
+    """How workers are started: on Linux forked from a clean process with torch loaded, elsewhere anew.
+
+    macOS can fork too, but some of its frameworks, which torch loads, crash in a forked child.
+    """
+    if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(WARM))

@@ -40,11 +40,7 @@ class Evaluation:
 
 @torch.inference_mode()
 def evaluate(model: Autoencoder, images: UInt8[Tensor, "n c h w"], loss: str = "mse") -> Evaluation:
-    """Try `model` on `images`, in batches, without gradients; sums are kept in double precision.
-
-    Raises:
-        ConfigError: If the model was built for images of another shape.
-    """
+    """Try `model` on `images`, in batches, without gradients; sums are kept in double precision."""
     loss_sum = torch.zeros((), dtype=torch.float64)
     mse_sum = torch.zeros((), dtype=torch.float64)
     was_training = model.training

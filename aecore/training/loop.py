@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
 from aecore.data.image_dataset import ImageDataset, to_unit
@@ -41,6 +41,7 @@ class TrainState:
         seconds: Time spent in steps.
         clock: Time spent in steps and evaluations: what a budget in seconds is counted against.
         first_loss: Loss of the very first batch; None before it.
+        evaluated: Step of the latest evaluation, so that none is skipped or repeated; -1 before the first.
     """
 
     def __init__(self, model: Autoencoder, config: TrainConfig) -> None:
@@ -51,7 +52,16 @@ class TrainState:
         self.seconds = 0.0
         self.clock = 0.0
         self.first_loss: float | None = None
+        self.evaluated = -1
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
+
+    def count_step(self, loss: float, images: int, seconds: float) -> None:
+        """Note that a step was taken: the batch's loss before it, its size, and how long it took."""
+        self.first_loss = loss if self.first_loss is None else self.first_loss
+        self.step += 1
+        self.images += images
+        self.seconds += seconds
+        self.clock += seconds
 
     def to_tensors(self) -> dict[str, Tensor]:
         """The state as named tensors, for a checkpoint."""
@@ -60,14 +70,14 @@ class TrainState:
             for parameter, entries in self.optimiser.state.items()
             for key, value in entries.items()
         }
-        progress = [self.step, self.images, self.seconds, self.clock]
+        progress = [self.step, self.images, self.seconds, self.clock, self.evaluated]
         progress.append(math.nan if self.first_loss is None else self.first_loss)
         return {**tensors, "progress": torch.tensor(progress, dtype=torch.float64)}
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Take over what `to_tensors` gave."""
-        step, images, self.seconds, self.clock, first_loss = tensors["progress"].tolist()
-        self.step, self.images = int(step), int(images)
+        step, images, self.seconds, self.clock, evaluated, first_loss = tensors["progress"].tolist()
+        self.step, self.images, self.evaluated = int(step), int(images), int(evaluated)
         self.first_loss = None if math.isnan(first_loss) else first_loss
         for group in self.optimiser.param_groups:
             for parameter in group["params"]:
@@ -89,6 +99,12 @@ def epoch_order(seed: int, epoch: int, images: int) -> Int64[Tensor, " n"]:
     # SeedSequence mixes seed and epoch so that neighbouring pairs give unrelated streams
     mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
     return torch.randperm(images, generator=torch.Generator().manual_seed(mixed))
+
+
+def mean_image(images: UInt8[Tensor, "n c h w"]) -> Float32[Tensor, "c h w"]:
+    """The mean of stored images, in [0, 1]: (N, C, H, W) -> (C, H, W)."""
+    parts = [batch.sum(0, dtype=torch.int64) for batch in images.split(1000)]  # all at once would be widened first
+    return (torch.stack(parts).sum(0).double() / (255 * len(images))).float()
 
 
 def check_loss(model: ModelConfig, config: TrainConfig) -> None:
@@ -120,7 +136,7 @@ def train(
     number of threads. Given a `state` restored from a checkpoint, training goes on as if it had never stopped.
 
     Args:
-        model: The autoencoder; its weights change.
+        model: The autoencoder; its weights change. A fresh one starts from the mean training image.
         dataset: What to learn from; the test set is only looked at.
         config: How to train.
         state: Where an earlier training stopped. It is kept up to date at every event, so that a consumer can
@@ -145,15 +161,25 @@ def train(
         begun = perf_counter()
         result = evaluate(model, shown, config.loss)
         state.clock += perf_counter() - begun
+        state.evaluated = state.step
         return Evaluated(state.step, result.loss, result.mse, result.images)
 
     yield Started(state.step, total, per_epoch)
-    if state.step == 0:
-        yield look()
 
+    if state.step == 0:
+        model.start_from(mean_image(dataset.train))
     model.train()
     order, order_epoch = torch.empty(0, dtype=torch.int64), -1
-    while progress() < 1:
+    while True:
+        if state.evaluated != state.step and (state.step % interval == 0 or progress() >= 1):
+            seen = look()
+            if astray(seen.loss, state.first_loss):
+                yield Finished(state.step, "diverged", divergence_message(state.step, seen.loss, state.rate))
+                return
+            yield seen
+        if progress() >= 1:
+            break
+
         begun = perf_counter()
         epoch, batch_number = divmod(state.step, per_epoch)
         if epoch != order_epoch:
@@ -168,22 +194,19 @@ def train(
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         amount = float(loss.detach())
-        if not math.isfinite(amount) or (state.first_loss and amount > EXPLODED * state.first_loss):
+        if astray(amount, state.first_loss):
             yield Finished(state.step, "diverged", divergence_message(state.step, amount, state.rate))
             return
         state.optimiser.step()
 
-        state.first_loss = amount if state.first_loss is None else state.first_loss
-        state.step += 1
-        state.images += len(x)
-        taken = perf_counter() - begun
-        state.seconds += taken
-        state.clock += taken
-        done = progress()
-        yield StepDone(state.step, state.step / per_epoch, done, amount, rate, state.images, state.seconds)
-        if state.step % interval == 0 or done >= 1:
-            yield look()
-    yield Finished(state.step, "budget", f"The budget of {config.budget:g} {config.budget_unit} is used up.")
+        state.count_step(amount, len(x), perf_counter() - begun)
+        yield StepDone(state.step, state.step / per_epoch, progress(), amount, rate, state.images, state.seconds)
+    yield Finished(state.step, "budget", f"The budget of {config.budget:,} {config.budget_unit} is used up.")
+
+
+def astray(loss: float, first_loss: float | None) -> bool:
+    """Whether a loss is no number or has exploded, measured by the first one."""
+    return not math.isfinite(loss) or loss > EXPLODED * (first_loss or math.inf)
 
 
 def divergence_message(step: int, loss: float, rate: float) -> str:

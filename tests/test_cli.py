@@ -1,0 +1,329 @@
+"""The command line: results on standard output and nothing else there, one clear line for what cannot be."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import torch
+
+from aecore import __main__ as command_line
+from aecore import pretrained
+from aecore.__main__ import cli, main
+from aecore.checkpoint import CARD_FILE, Checkpoint
+from aecore.data import DATASETS, load_dataset
+from aecore.errors import DataError
+from aecore.models import BODIES, BOTTLENECKS, DOWNSAMPLERS, UPSAMPLERS, ModelConfig
+from aecore.training import StepDone, TrainConfig, TrainEvent, evaluate
+
+ROOT = Path(__file__).resolve().parent.parent
+TRAIN = ["train", "--dataset", "digits8", "--body", "mlp", "--hidden-units", "8", "--latent-dim", "2", "--steps", "5"]
+KEYS = {
+    "train_mse", "test_mse", "test_psnr", "images_per_second", "seconds", "parameters", "flops_per_image", "precision",
+    "seed",
+}  # fmt: skip
+
+Outcome = tuple[int, str, str]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run the command line in this process: (exit status, standard output, standard error)."""
+
+    def call(*arguments: object) -> Outcome:
+        status = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def parse(output: str) -> Any:
+    """The one line of strict JSON that stands there."""
+    assert output.endswith("\n")
+    assert output.count("\n") == 1, "one line and nothing else"
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(output, parse_constant=refuse)
+
+
+# -- train and evaluate ------------------------------------------------------------------------------------------
+
+
+def test_training_prints_one_line_of_results(run: Callable[..., Outcome]) -> None:
+    status, out, err = run(*TRAIN, "--json", "--seed", 3)
+    results = parse(out)
+    assert status == 0
+    assert set(results) >= KEYS
+    assert (results["seed"], results["precision"]) == (3, "float32")
+    assert 0 < results["test_mse"] < 1
+    assert "Traceback" not in err
+
+
+def test_evaluating_the_files_gives_the_same_numbers(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    _, trained, _ = run(*TRAIN, "--json", "--out", tmp_path / "model")
+    for data in ([], ["--dataset", "digits8"]):
+        status, out, _ = run("evaluate", tmp_path / "model", *data, "--json")
+        assert status == 0
+        assert parse(out) == {key: parse(trained)[key] for key in ("test_mse", "test_psnr", "test_loss")} | {
+            "images": 360
+        }
+
+
+def test_what_is_kept_is_what_was_measured(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    _, out, _ = run(*TRAIN, "--json", "--out", tmp_path, "--optimiser", "sgd", "--loss", "bce", "--seed", 4)
+    checkpoint = Checkpoint.load(tmp_path)
+    assert checkpoint.metrics == parse(out)
+    assert checkpoint.model_config == ModelConfig(image_shape=(1, 8, 8), body="mlp", hidden_units=8, latent_dim=2)
+    assert checkpoint.train_config == TrainConfig(budget=5, budget_unit="steps", optimiser="sgd", loss="bce", seed=4)
+    assert evaluate(checkpoint.build(), load_dataset("digits8").test).mse == checkpoint.metrics["test_mse"]
+
+
+def test_the_card_keeps_the_command(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    run(*TRAIN, "--out", tmp_path / "a b")
+    assert Checkpoint.load(tmp_path / "a b").command == f"aecore {' '.join(TRAIN)} --out '{tmp_path / 'a b'}'"
+
+
+@pytest.mark.parametrize("unit", ["epochs", "steps", "seconds"])
+def test_each_kind_of_budget_can_be_given(run: Callable[..., Outcome], tmp_path: Path, unit: str) -> None:
+    status, *_ = run(*TRAIN[:-2], f"--{unit}", 1, "--out", tmp_path)
+    config = Checkpoint.load(tmp_path).train_config
+    assert (status, config.budget, config.budget_unit) == (0, 1, unit)
+
+
+def test_people_get_a_line_for_each_number(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    status, out, _ = run(*TRAIN, "--out", tmp_path)
+    assert status == 0
+    named = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert set(named) >= KEYS
+    assert out.splitlines()[-1] == f"kept in {tmp_path}"
+
+
+def test_every_dial_is_an_option() -> None:
+    train = cli.commands["train"]
+    options = {parameter.name: parameter for parameter in train.params}
+    dials = {**ModelConfig.dials(), **TrainConfig.dials()}
+    assert set(options) == {"dataset", "epochs", "steps", "seconds", "out", "as_json"} | (
+        set(dials) - {"budget", "budget_unit"}
+    )
+    for name, dial in dials.items():
+        if dial.choices and name in options:
+            kind = options[name].type
+            assert isinstance(kind, click.Choice)
+            assert list(kind.choices) == list(dial.choices)
+
+
+def test_a_shipped_model_can_be_evaluated(run: Callable[..., Outcome]) -> None:
+    status, out, _ = run("evaluate", pretrained.WEIGHTS / "digits-linear", "--json")
+    card = json.loads((pretrained.WEIGHTS / "digits-linear" / CARD_FILE).read_text(encoding="utf-8"))
+    assert status == 0
+    assert parse(out)["test_mse"] == pytest.approx(card["metrics"]["test_mse"], rel=1e-4)
+
+
+# -- lists and help ----------------------------------------------------------------------------------------------
+
+
+def test_datasets_lists_every_dataset(run: Callable[..., Outcome]) -> None:
+    _, out, _ = run("datasets", "--json")
+    rows = {row["name"]: row for row in parse(out)}
+    assert list(rows) == list(DATASETS)
+    assert rows["digits8"]["image_shape"] == [1, 8, 8]
+    assert rows["digits8"]["available"] is True
+    _, out, _ = run("datasets")
+    assert [line.split()[0] for line in out.splitlines()] == list(DATASETS)
+
+
+def test_models_lists_every_part(run: Callable[..., Outcome]) -> None:
+    _, out, _ = run("models", "--json")
+    listed = parse(out)
+    registries = {"body": BODIES, "downsample": DOWNSAMPLERS, "upsample": UPSAMPLERS, "bottleneck": BOTTLENECKS}
+    for option, registry in registries.items():
+        assert listed[option] == {name: part.help for name, part in registry.items()}
+    assert listed["shipped"] == pretrained.shipped_names()
+    _, out, _ = run("models")
+    assert all(f"  {name}" in out for registry in registries.values() for name in registry)
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in cli.commands)], ids=" ".join)
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_is_there_for_every_command(run: Callable[..., Outcome], command: list[str], flag: str) -> None:
+    status, out, err = run(*command, flag)
+    assert (status, err) == (0, "")
+    assert out.startswith("Usage: aecore")
+
+
+def test_help_names_ranges_of_choices_and_defaults(run: Callable[..., Outcome]) -> None:
+    _, out, _ = run("train", "--help")
+    for words in ("--upsample [nearest|", "[default: conv]", "--latent-dim INTEGER", "Only for body conv"):
+        assert words in " ".join(out.split()), words
+
+
+def test_weights_makes_what_is_asked_for(
+    run: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = pretrained.Recipe(
+        dataset="digits8",
+        model=ModelConfig(body="linear", latent_dim=2),
+        training=TrainConfig(budget=2, budget_unit="steps"),
+    )
+    monkeypatch.setitem(pretrained.RECIPES, "digits-linear", tiny)
+    status, out, _ = run("weights", "--only", "digits-linear", "--into", tmp_path)
+    assert status == 0
+    assert out.startswith("digits-linear: test MSE 0.")
+    assert pretrained.shipped_names(tmp_path) == ["digits-linear"]
+
+
+# -- what cannot be ----------------------------------------------------------------------------------------------
+
+
+BAD: dict[str, tuple[list[str], list[str]]] = {
+    "no command": (["nonsense"], ["No such command 'nonsense'"]),
+    "unknown option": ([*TRAIN, "--colour", "red"], ["No such option", "--colour"]),
+    "misspelt option": ([*TRAIN, "--latent-dims", "2"], ["--latent-dims", "--latent-dim"]),
+    "bad choice": ([*TRAIN, "--upsample", "magic"], ["--upsample", "'magic'", "nearest"]),
+    "unknown dataset": (["train", "--dataset", "cats"], ["--dataset", "'cats'", "digits"]),
+    "no number": ([*TRAIN, "--seed", "one"], ["--seed", "'one'"]),
+    "a fraction for a whole number": ([*TRAIN, "--seed", "0.5"], ["--seed", "'0.5'"]),
+    "out of range": ([*TRAIN, "--latent-dim", "300"], ["latent_dim is 300", "from 1 to 256"]),
+    "not finite": ([*TRAIN, "--learning-rate", "nan"], ["learning_rate is nan"]),
+    "far out of range": ([*TRAIN, "--seed", "9" * 400], ["seed is 999", "from 0 to 2,147,483,647"]),
+    "no budget": ([*TRAIN[:-2], "--epochs", "0"], ["--epochs", "0", "1"]),
+    "too large a budget": ([*TRAIN[:-2], "--seconds", "1000000"], ["budget is 1000000", "from 1 to 100,000"]),
+    "two budgets": ([*TRAIN, "--epochs", "2"], ["Give one budget, not --epochs and --steps"]),
+    "three budgets": ([*TRAIN, "--epochs", "2", "--seconds", "3"], ["--epochs and --steps and --seconds"]),
+    "an option without its value": (["train", "--steps"], ["--steps", "requires an argument"]),
+    "a stray word": ([*TRAIN, "quickly"], ["unexpected extra argument", "quickly"]),
+    "cross-entropy of an unbounded output": (
+        ["train", "--body", "linear", "--loss", "bce"],
+        ["Loss 'bce'", "linear", "Use loss 'mse'"],
+    ),
+    "no such folder": (["evaluate", "nowhere"], ["nowhere holds no card.json", "aecore train --out"]),
+    "no folder at all": (["evaluate"], ["Missing argument 'FOLDER'"]),
+    "unknown weights": (["weights", "--only", "nonsense"], ["--only", "'nonsense'", "mnist-conv"]),
+    "images of another shape": (
+        ["evaluate", str(pretrained.WEIGHTS / "digits-linear"), "--dataset", "shapes"],
+        ["(1, 28, 28)", "Shapes, colour on grey", "(3, 32, 32)"],
+    ),
+}
+
+
+def assert_one_clear_line(outcome: Outcome, words: list[str], status: int = 2) -> None:
+    assert outcome[0] == status
+    assert outcome[1] == "", "standard output is for results"
+    assert outcome[2].startswith("aecore: ")
+    assert outcome[2].count("\n") == 1
+    assert [word for word in words if word not in outcome[2]] == [], outcome[2]
+    assert "Traceback" not in outcome[2]
+
+
+def not_yet(*_: object, **__: object) -> None:
+    raise AssertionError("the arguments are to be refused before this")
+
+
+@pytest.mark.parametrize(("arguments", "words"), BAD.values(), ids=BAD)
+def test_bad_arguments_end_with_one_clear_line(
+    run: Callable[..., Outcome], arguments: list[str], words: list[str]
+) -> None:
+    assert_one_clear_line(run(*arguments), words)
+
+
+@pytest.mark.parametrize("arguments", [[*TRAIN, "--json", "--latent-dim", "0"], ["evaluate", "nowhere", "--json"]])
+def test_with_json_too(run: Callable[..., Outcome], arguments: list[str]) -> None:
+    assert_one_clear_line(run(*arguments), [])
+
+
+def test_nothing_is_loaded_for_settings_that_do_not_go_together(
+    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command_line, "load_dataset", not_yet)
+    assert_one_clear_line(run("train", "--dataset", "mnist", "--body", "linear", "--loss", "bce"), ["'bce'"])
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_training(
+    run: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command_line, "fit", not_yet)
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    assert_one_clear_line(run(*TRAIN, "--out", tmp_path / "file"), ["--out", "is a file"])
+    assert_one_clear_line(run(*TRAIN, "--out", tmp_path / "file" / "below"), ["Cannot write to", "another folder"])
+
+
+def test_a_damaged_checkpoint_is_refused(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    run(*TRAIN, "--out", tmp_path)
+    (tmp_path / CARD_FILE).write_text("{", encoding="utf-8")
+    assert_one_clear_line(run("evaluate", tmp_path), [str(tmp_path), "damaged"])
+
+
+def test_trouble_that_is_not_in_the_arguments_has_another_status(
+    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = run("train", "--dataset", "digits8", "--body", "linear", "--optimiser", "sgd", "--learning-rate", "10")
+    assert_one_clear_line(outcome, ["The loss", "too high here: try 1"], status=1)
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise DataError("MNIST cannot be fetched.")
+
+    monkeypatch.setattr(command_line, "load_dataset", unreachable)
+    assert_one_clear_line(run("train", "--dataset", "mnist"), ["MNIST cannot be fetched"], status=1)
+
+
+# -- Ctrl-C ------------------------------------------------------------------------------------------------------
+
+
+def press_ctrl_c_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = command_line.training_bar._watch
+
+    def interrupt(bar: Any, event: TrainEvent) -> None:
+        watch(bar, event)
+        if event.step == steps and (steps == 0 or isinstance(event, StepDone)):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line.training_bar, "_watch", interrupt)
+
+
+def test_ctrl_c_keeps_what_was_learned(
+    run: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press_ctrl_c_after(3, monkeypatch)
+    status, out, _ = run(*TRAIN, "--json", "--out", tmp_path)
+    assert status == 0
+    checkpoint = Checkpoint.load(tmp_path)
+    assert parse(out)["test_mse"] == checkpoint.metrics["test_mse"]
+    assert evaluate(checkpoint.build(), load_dataset("digits8").test).mse == checkpoint.metrics["test_mse"]
+
+
+def test_ctrl_c_before_anything_was_learned_says_so(
+    run: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press_ctrl_c_after(0, monkeypatch)
+    status, out, err = run(*TRAIN, "--json", "--out", tmp_path / "model")
+    assert (status, out) == (130, "")
+    assert err.splitlines()[-1] == "aecore: interrupted"
+    assert not (tmp_path / "model" / CARD_FILE).exists()
+
+
+# -- as a program of its own -------------------------------------------------------------------------------------
+
+
+def test_it_runs_as_a_module(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "aecore", *TRAIN, "--json", "--out", str(tmp_path / "model")],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert set(parse(result.stdout)) >= KEYS
+    assert result.stderr == "", "no progress bar where nobody watches"
+    assert Checkpoint.load(tmp_path / "model").versions["torch"] == torch.__version__

@@ -1,0 +1,93 @@
+"""The losses are what torch's own are, summed over each image and kept apart for each sample."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from beartype import beartype
+from jaxtyping import TypeCheckError, jaxtyped
+from torch import Tensor, nn
+
+from aecore.losses import RECONSTRUCTION_LOSSES, ReconstructionLoss
+
+SHAPES = [(1, 1, 8, 8), (5, 3, 9, 13), (2, 4, 1, 1)]
+
+
+def batch(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """A pre-image and a target with some values at the very ends."""
+    chance = torch.Generator().manual_seed(1)
+    target = torch.rand(shape, generator=chance)
+    target[0].flatten()[0], target[-1].flatten()[-1] = 0.0, 1.0
+    return 3 * torch.randn(shape, generator=chance), target
+
+
+@pytest.fixture(params=list(RECONSTRUCTION_LOSSES))
+def loss(request: pytest.FixtureRequest) -> ReconstructionLoss:
+    return RECONSTRUCTION_LOSSES[request.param]
+
+
+@pytest.mark.parametrize("output", [nn.Identity(), nn.Sigmoid()], ids=["identity", "sigmoid"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_squared_error_is_torchs(shape: tuple[int, ...], output: nn.Module) -> None:
+    pre_image, target = batch(shape)
+    amounts = RECONSTRUCTION_LOSSES["mse"].per_sample(pre_image, target, output)
+    theirs = [F.mse_loss(output(p), t, reduction="sum") for p, t in zip(pre_image, target, strict=True)]
+    torch.testing.assert_close(amounts, torch.stack(theirs))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_cross_entropy_is_torchs(shape: tuple[int, ...]) -> None:
+    pre_image, target = batch(shape)
+    amounts = RECONSTRUCTION_LOSSES["bce"].per_sample(pre_image, target, nn.Sigmoid())
+    probabilities = pre_image.double().sigmoid()
+    pairs = zip(probabilities, target.double(), strict=True)
+    theirs = [F.binary_cross_entropy(p, t, reduction="sum") for p, t in pairs]
+    torch.testing.assert_close(amounts, torch.stack(theirs).float())
+
+
+def test_cross_entropy_stays_finite_where_a_logarithm_would_meet_zero() -> None:
+    pre_image = torch.tensor([[[[200.0, -200.0]]]])
+    target = torch.tensor([[[[0.0, 1.0]]]])
+    assert RECONSTRUCTION_LOSSES["bce"].per_sample(pre_image, target, nn.Sigmoid()).item() == 400.0
+
+
+def test_the_least_cross_entropy_of_a_grey_pixel_is_its_entropy() -> None:
+    grey, entropy = 0.25, -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    pre_image = torch.full((1, 1, 2, 3), math.log(grey / (1 - grey)))
+    amount = RECONSTRUCTION_LOSSES["bce"].per_sample(pre_image, torch.full((1, 1, 2, 3), grey), nn.Sigmoid())
+    assert amount.item() == pytest.approx(6 * entropy, rel=1e-6)
+
+
+def test_there_is_one_amount_for_each_sample_of_its_own(loss: ReconstructionLoss) -> None:
+    pre_image, target = batch((4, 3, 8, 9))
+    together = loss.per_sample(pre_image, target, nn.Sigmoid())
+    assert together.shape == (4,)
+    alone = [loss.per_sample(pre_image[i : i + 1], target[i : i + 1], nn.Sigmoid()) for i in range(4)]
+    torch.testing.assert_close(together, torch.cat(alone))
+
+
+def test_gradients_pull_towards_the_target(loss: ReconstructionLoss) -> None:
+    pre_image, target = batch((2, 1, 8, 8))
+    pre_image.requires_grad_()
+    loss.per_sample(pre_image, target, nn.Sigmoid()).sum().backward()
+    assert pre_image.grad is not None
+    assert torch.equal(pre_image.grad.sign(), (pre_image.sigmoid() - target).sign())
+
+
+def test_shapes_are_checked_where_annotations_are(loss: ReconstructionLoss) -> None:
+    checked = jaxtyped(loss.per_sample, typechecker=beartype)
+    pre_image, target = batch((2, 1, 8, 8))
+    assert checked(pre_image, target, nn.Sigmoid()).shape == (2,)
+    with pytest.raises(TypeCheckError):
+        checked(pre_image, target[:1], nn.Sigmoid())
+    with pytest.raises(TypeCheckError):
+        checked(pre_image[0], target[0], nn.Sigmoid())
+
+
+def test_each_says_what_it_is(loss: ReconstructionLoss) -> None:
+    assert loss.title
+    assert loss.unit
+    assert loss.help.endswith(".")

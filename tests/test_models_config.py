@@ -1,0 +1,131 @@
+"""A model's configuration allows what can be built, refuses the rest, and says what would fit."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aecore.errors import ConfigError
+from aecore.models import BODIES, BOTTLENECKS, DOWNSAMPLERS, UPSAMPLERS, ModelConfig, build_model, describe
+from aecore.models.activations import ACTIVATIONS
+from aecore.models.config import LARGEST_SIDE, MOST_CHANNELS, SMALLEST_SIDE
+
+
+@pytest.mark.parametrize(
+    ("dial", "registry"),
+    [
+        ("body", BODIES),
+        ("bottleneck", BOTTLENECKS),
+        ("downsample", DOWNSAMPLERS),
+        ("upsample", UPSAMPLERS),
+        ("activation", ACTIVATIONS),
+    ],
+)
+def test_what_is_registered_can_be_chosen_and_nothing_else(dial: str, registry: dict[str, object]) -> None:
+    assert list(ModelConfig.dials()[dial].choices) == list(registry)
+    with pytest.raises(ConfigError) as refused:
+        ModelConfig(**{dial: "nonsense"})
+    assert f"{dial} is 'nonsense', expected one of {', '.join(registry)}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((0, 28, 28), "0 channels, expected 1 to 4"),
+        ((5, 28, 28), "5 channels, expected 1 to 4"),
+        ((1, 7, 28), "7x28 pixels do not fit: each side must have 8 to 64 pixels. Resize them first."),
+        ((1, 28, 65), "28x65 pixels do not fit"),
+        ((28, 28), "expected three whole numbers (channels, height, width)"),
+        ((1, 28, 28, 1), "expected three whole numbers"),
+        ((1, 28.0, 28), "expected three whole numbers"),
+        ((True, 28, 28), "expected three whole numbers"),
+        ((1, None, 28), "expected three whole numbers"),
+        ([1, 28, 28], "expected three whole numbers"),
+        ("1,28,28", "expected three whole numbers"),
+        (28, "expected three whole numbers"),
+        (None, "expected three whole numbers"),
+    ],
+)
+def test_images_that_cannot_be_are_refused(shape: object, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        ModelConfig(image_shape=shape)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"latent_dim": 0}, "from 1 to 256"),
+        ({"latent_dim": 257}, "from 1 to 256"),
+        ({"stages": 5}, "from 1 to 4"),
+        ({"hidden_layers": 0}, "from 1 to 4"),
+        ({"upsample": "transpose"}, "Did you mean transpose"),
+        ({"body": "Conv"}, "Did you mean conv?"),
+    ],
+)
+def test_sizes_and_names_that_cannot_be_are_refused(bad: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        ModelConfig.from_dict(bad)
+    assert words in str(refused.value)
+
+
+def test_the_same_model_for_other_images() -> None:
+    config = ModelConfig(body="mlp", latent_dim=7).for_images((3, 9, 13))
+    assert config == ModelConfig(body="mlp", latent_dim=7, image_shape=(3, 9, 13))
+    with pytest.raises(ConfigError, match="pixels do not fit"):
+        config.for_images((3, 100, 100))
+
+
+def test_json_lists_become_shapes_again() -> None:
+    assert ModelConfig.from_dict({"image_shape": [3, 32, 32]}).image_shape == (3, 32, 32)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    body=st.sampled_from(list(BODIES)),
+    channels=st.integers(1, MOST_CHANNELS),
+    height=st.integers(SMALLEST_SIDE, LARGEST_SIDE),
+    width=st.integers(SMALLEST_SIDE, LARGEST_SIDE),
+    latent_dim=st.integers(1, 256),
+    stages=st.integers(1, 4),
+    downsample=st.sampled_from(list(DOWNSAMPLERS)),
+    upsample=st.sampled_from(list(UPSAMPLERS)),
+)
+def test_whatever_is_allowed_can_be_built(channels: int, height: int, width: int, **choices: object) -> None:
+    config = ModelConfig(image_shape=(channels, height, width), channels=4, hidden_units=8, **choices)
+    images = torch.zeros(2, channels, height, width)
+    model = build_model(config, seed=0)
+    assert model(images).shape == images.shape
+    assert model.encode(images).shape == (2, config.latent_dim)
+
+
+def test_the_largest_networks_can_be_described() -> None:
+    for body in BODIES:
+        config = ModelConfig(
+            body=body,
+            image_shape=(MOST_CHANNELS, LARGEST_SIDE, LARGEST_SIDE),
+            latent_dim=256,
+            channels=64,
+            stages=4,
+            hidden_units=1024,
+            hidden_layers=4,
+        )
+        assert describe(config)[-1].out_shape == config.image_shape
+
+
+@pytest.mark.parametrize("stages", [1, 2, 3, 4])
+@pytest.mark.parametrize("side", [8, 13, 28, 64])
+def test_each_stage_halves_the_sides_and_doubles_the_channels(side: int, stages: int) -> None:
+    layers = describe(ModelConfig(image_shape=(1, side, side), channels=4, stages=stages))
+    flatten = next(layer for layer in layers if layer.op == "flatten")
+    expected = side
+    for _ in range(stages):
+        expected = math.ceil(expected / 2)
+    assert flatten.in_shape == (4 * 2 ** (stages - 1), expected, expected)
+    assert (
+        max(layer.out_shape[1] for layer in layers if layer.part == "decoder" and len(layer.out_shape) == 3) < side + 2
+    )

@@ -1,0 +1,174 @@
+"""What is shipped is what its card says: re-measured from the files, on the data the card names."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aecore import pretrained
+from aecore.__main__ import cli
+from aecore.checkpoint import CARD_FILE, WEIGHTS_FILE, Checkpoint
+from aecore.data import DATASETS, is_available, load_dataset
+from aecore.errors import CheckpointError
+from aecore.models import ModelConfig, describe
+from aecore.pretrained import EXAMPLES_FILE, RECIPES, WEIGHTS, best_match, example_strip, load, make, shipped_names
+from aecore.training import TrainConfig, evaluate
+
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.mnist if name.startswith("mnist") else ()) for name in RECIPES]
+)
+def name(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+def test_there_is_a_folder_for_every_recipe_and_no_other() -> None:
+    folders = sorted(path.name for path in WEIGHTS.iterdir() if path.is_dir())
+    assert folders == sorted(RECIPES) == shipped_names()
+
+
+def test_all_of_it_is_small_enough_to_ship() -> None:
+    assert sum(path.stat().st_size for path in WEIGHTS.rglob("*") if path.is_file()) < 30 * MEGABYTE
+
+
+def test_the_numbers_on_the_card_are_those_of_the_file(name: str) -> None:
+    checkpoint = load(name)
+    if not is_available(checkpoint.dataset):
+        pytest.skip(f"the files of {checkpoint.dataset} are not here: set AECORE_DATA to a folder that holds them")
+    data = load_dataset(checkpoint.dataset)
+    assert checkpoint.dataset_checksum == data.checksum, "the data are not those it was trained on"
+    result = evaluate(checkpoint.build(), data.test, checkpoint.train_config.loss)
+    assert checkpoint.metrics["test_mse"] == pytest.approx(result.mse, rel=1e-4)
+    assert checkpoint.metrics["test_psnr"] == pytest.approx(result.psnr, rel=1e-4)
+    assert checkpoint.metrics["test_loss"] == pytest.approx(result.loss, rel=1e-4)
+
+
+def test_the_card_is_that_of_its_recipe(name: str) -> None:
+    recipe, card = RECIPES[name], json.loads((WEIGHTS / name / CARD_FILE).read_text(encoding="utf-8"))
+    assert card["name"] == name
+    assert card["dataset"]["name"] == recipe.dataset
+    assert card["model"] == recipe.fitted_model.to_dict()
+    assert card["training"] == recipe.training.to_dict()
+    assert card["layers"] == [layer.to_dict() for layer in describe(recipe.fitted_model)]
+    assert card["metrics"]["parameters"] == sum(layer["parameters"] for layer in card["layers"])
+
+
+def test_the_command_on_the_card_is_one_the_command_line_knows(name: str) -> None:
+    words = shlex.split(load(name).command)
+    assert words[:3] == ["python", "-m", "aecore"]
+    weights = cli.get_command(cli.make_context("aecore", ["weights"], resilient_parsing=True), words[3])
+    assert weights is not None
+    assert weights.make_context("weights", words[4:]).params["only"] == (name,)
+
+
+def test_it_beats_showing_the_mean_image_by_far(name: str) -> None:
+    checkpoint = load(name)
+    if not is_available(checkpoint.dataset):
+        pytest.skip(f"the files of {checkpoint.dataset} are not here: set AECORE_DATA to a folder that holds them")
+    images = load_dataset(checkpoint.dataset).test.double() / 255
+    assert checkpoint.metrics["test_mse"] < 0.5 * images.var(dim=0, correction=0).mean()
+
+
+def test_pictures_go_along_only_where_the_licence_allows_it(name: str) -> None:
+    folder, checkpoint = WEIGHTS / name, load(name)
+    files = {path.name for path in folder.iterdir()}
+    allowed = DATASETS[checkpoint.dataset].redistributable
+    assert files == {CARD_FILE, WEIGHTS_FILE} | ({EXAMPLES_FILE} if allowed else set())
+    assert checkpoint.extra.get("examples") == (EXAMPLES_FILE if allowed else None)
+
+
+def test_the_pictures_are_ten_test_images_one_of_each_class(name: str) -> None:
+    path = WEIGHTS / name / EXAMPLES_FILE
+    if not path.exists():
+        assert not DATASETS[RECIPES[name].dataset].redistributable
+        return
+    data = load_dataset(RECIPES[name].dataset)
+    shown = torch.from_numpy(np.array(Image.open(path))).split(data.image_shape[2], dim=1)
+    labels = [data.test_labels[(data.test[:, 0] == image).all(dim=(1, 2))].tolist() for image in shown]
+    assert labels == [[label] for label in range(10)]
+
+
+@pytest.mark.mnist
+def test_the_linear_one_on_mnist_is_as_good_as_pca() -> None:
+    metrics = load("mnist-linear").metrics
+    # floors of PCA with 32 components: 0.01683 on the test set, 0.01724 on the training set
+    assert metrics["test_mse"] <= 1.03 * 0.01683
+    assert metrics["train_mse"] >= 0.01724 * (1 - 1e-3)
+    assert load("mnist-conv").metrics["test_mse"] < 0.0050
+
+
+# -- making and choosing -----------------------------------------------------------------------------------------
+
+
+TINY = pretrained.Recipe(
+    dataset="digits8",
+    model=ModelConfig(body="mlp", hidden_units=8, latent_dim=2),
+    training=TrainConfig(budget=3, budget_unit="steps"),
+)
+
+
+def test_making_one_writes_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECIPES, "digits8-tiny", TINY)
+    made = make("digits8-tiny", tmp_path)
+    assert shipped_names(tmp_path) == ["digits8-tiny"]
+    assert load("digits8-tiny", tmp_path).card() == made.card()
+    assert made.model_config.image_shape == (1, 8, 8)
+    assert made.command == "python -m aecore weights --only digits8-tiny"
+    assert made.extra == {"name": "digits8-tiny", "examples": EXAMPLES_FILE}
+    assert Image.open(tmp_path / "digits8-tiny" / EXAMPLES_FILE).size == (80, 8)
+    assert not math.isnan(made.metrics["test_mse"])
+
+
+def test_images_that_may_not_be_passed_on_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECIPES, "digits8-tiny", TINY)
+    monkeypatch.setitem(DATASETS, "digits8", dataclasses.replace(DATASETS["digits8"], redistributable=False))
+    assert make("digits8-tiny", tmp_path).extra == {"name": "digits8-tiny"}
+    assert {path.name for path in (tmp_path / "digits8-tiny").iterdir()} == {CARD_FILE, WEIGHTS_FILE}
+
+
+def test_colour_images_stay_in_colour() -> None:
+    shapes = load_dataset("shapes")
+    strip = np.array(example_strip(shapes))
+    assert strip.shape == (32, 320, 3)
+    first = int((shapes.test_labels == 0).nonzero()[0])
+    assert np.array_equal(strip[:, :32], shapes.test[first].permute(1, 2, 0).numpy())
+
+
+def test_with_few_classes_the_strip_is_filled_up_without_repeats() -> None:
+    shapes = load_dataset("shapes")  # four classes
+    tiles = np.split(np.array(example_strip(shapes)), 10, axis=1)
+    assert len({tile.tobytes() for tile in tiles}) == 10
+
+
+def test_an_unknown_name_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no shipped model 'nonsense'; there are digits-conv, "):
+        load("nonsense")
+    with pytest.raises(CheckpointError, match="there are none"):
+        load("digits-conv", tmp_path)
+    with pytest.raises(CheckpointError, match="no shipped model"):
+        load("../weights/digits-conv")
+
+
+def test_the_best_match_is_of_the_same_data_and_if_it_can_be_the_same_body() -> None:
+    assert best_match("digits", ModelConfig(body="linear")) == "digits-linear"
+    assert best_match("digits", ModelConfig(body="conv", latent_dim=2)) == "digits-conv"
+    assert best_match("digits", ModelConfig(body="mlp")) in {"digits-conv", "digits-linear"}
+    assert best_match("mnist", ModelConfig(body="linear")) == "mnist-linear"
+    assert best_match("cifar10", ModelConfig()) is None
+
+
+def test_a_shipped_model_can_be_saved_elsewhere_and_is_the_same(tmp_path: Path) -> None:
+    load("digits-conv").save(tmp_path)
+    assert Checkpoint.load(tmp_path).card() == load("digits-conv").card()
+    assert (tmp_path / WEIGHTS_FILE).read_bytes() == (WEIGHTS / "digits-conv" / WEIGHTS_FILE).read_bytes()
