@@ -21,7 +21,7 @@ from aecore.errors import ConfigError
 from aecore.losses import RECONSTRUCTION_LOSSES
 from aecore.models import BODIES, BOTTLENECKS, DOWNSAMPLERS, UPSAMPLERS, ModelConfig, build_model
 from aecore.models.activations import ACTIVATION_TITLES, ACTIVATIONS
-from aecore.models.autoencoder import Autoencoder
+from aecore.models.autoencoder import Autoencoder, LossTerms
 from aecore.models.layers import describe
 from aecore.training import TrainConfig, check_loss
 
@@ -155,6 +155,11 @@ def test_loss_terms_are_one_amount_for_each_sample(model: Autoencoder, images: T
     torch.testing.assert_close(terms.total(), torch.stack(amounts).sum(0).mean())
     alone = model.loss_terms(images[1:2], target[1:2], loss)
     torch.testing.assert_close(terms.reconstruction[1:2], alone.reconstruction)
+
+
+def test_the_one_reduction_adds_all_terms_and_averages_over_the_batch() -> None:
+    terms = LossTerms(torch.tensor([1.0, 2.0]), {"kl": torch.tensor([10.0, 20.0]), "l1": torch.tensor([100.0, 0.0])})
+    assert terms.total().item() == (111 + 22) / 2
 
 
 def test_the_loss_compares_with_the_target_not_with_the_input(model: Autoencoder, images: Tensor) -> None:

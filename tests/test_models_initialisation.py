@@ -29,14 +29,14 @@ LAYERS: dict[str, Weighted] = {
 }
 
 
-def connections(layer: Weighted, side: int = 16) -> tuple[float, float]:
+def connections(layer: Weighted, side: int = 8) -> tuple[float, float]:
     """Links per output and per input, counted one by one away from the edges."""
     if isinstance(layer, nn.Linear):
         return layer.in_features, layer.out_features
     with torch.no_grad():
-        x = torch.zeros(1, 2, side, side)
         layer.weight.fill_(1)
-        jacobian = torch.autograd.functional.jacobian(layer, x)[0, :, :, :, 0] != 0  # (C', H', W', C, H, W)
+    derivative = torch.autograd.functional.jacobian(layer, torch.zeros(1, 2, side, side), vectorize=True)
+    jacobian = derivative[0, :, :, :, 0] != 0  # (C', H', W', C, H, W)
     rows, columns = (size // 4 for size in jacobian.shape[1:3])
     inputs = jacobian[:, rows:-rows, columns:-columns].float().sum((3, 4, 5)).mean()
     quarter = side // 4
@@ -70,7 +70,7 @@ def test_a_deep_network_still_tells_images_apart_when_it_begins(body: str) -> No
     deep = {**WIDE, "stages": 4, "hidden_layers": 4}
     with torch.no_grad():
         codes = build_model(ModelConfig(body=body, **deep), seed=0).encode(digits)
-    assert codes.std(0).mean() > 0.02
+    assert codes.std(0).mean() > 0.005  # with torch's own weights it is below 0.001
 
 
 def silent(model: Autoencoder) -> Autoencoder:

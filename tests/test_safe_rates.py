@@ -6,6 +6,7 @@ sigmoids are saturated or all units are off: every image gives the same reconstr
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
@@ -16,9 +17,11 @@ from aecore.data.image_dataset import to_unit
 from aecore.models import BODIES, UPSAMPLERS, ModelConfig, build_model
 from aecore.models.activations import ACTIVATIONS
 from aecore.training import Evaluated, Finished, TrainConfig, evaluate, reconstruct, train
+from aecore.training.loop import mean_image
 from aecore.training.optimisers import OPTIMISERS
 
-SHORT = TrainConfig(budget=60, budget_unit="steps", batch_size=32, evaluate_every=60)
+SHORT = TrainConfig(budget=60, budget_unit="steps", batch_size=32, evaluate_every=60, evaluation_images=100)
+SHOWN = 300  # test images are enough to tell
 
 NETWORKS = {
     "linear": ModelConfig(body="linear"),
@@ -54,18 +57,16 @@ def outcome(config: ModelConfig, training: TrainConfig, dataset: str = "digits")
     assert isinstance(end, Finished)
     assert end.reason == "budget", end.message
     assert all(parameter.isfinite().all() for parameter in model.parameters())
-    x = to_unit(data.test)
-    y = to_unit(reconstruct(model, data.test))
-    mean = to_unit(data.train).mean(0)
+    x = to_unit(data.test[:SHOWN])
+    y = to_unit(reconstruct(model, data.test[:SHOWN]))
+    mean = mean_image(data.train)
     spread = (y.std(0).mean() / x.std(0).mean()).item()
-    return evaluate(model, data.test).mse, x.square().mean().item(), (x - mean).square().mean().item(), spread
+    return evaluate(model, data.test[:SHOWN]).mse, x.square().mean().item(), (x - mean).square().mean().item(), spread
 
 
-@pytest.mark.parametrize("latent_dim", [2, 32])
 @pytest.mark.parametrize("network", NETWORKS)
-def test_no_network_starts_dead(network: str, latent_dim: int) -> None:
-    config = ModelConfig(**{**NETWORKS[network].to_dict(), "image_shape": (1, 28, 28), "latent_dim": latent_dim})
-    error, black, _, spread = outcome(config, SHORT)
+def test_no_network_starts_dead(network: str) -> None:
+    error, black, _, spread = outcome(dataclasses.replace(NETWORKS[network], latent_dim=2), SHORT)
     assert error < 0.5 * black
     assert spread > 0.05, "different images give different reconstructions"
 
@@ -79,19 +80,18 @@ def test_a_short_training_already_learns_more_than_the_mean_image(body: str) -> 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_default_network_is_safe_whatever_the_seed(seed: int) -> None:
-    error, black, _, spread = outcome(ModelConfig(latent_dim=2), TrainConfig(**{**SHORT.to_dict(), "seed": seed}))
+    error, black, _, spread = outcome(ModelConfig(latent_dim=2), dataclasses.replace(SHORT, seed=seed))
     assert error < 0.5 * black
     assert spread > 0.05
 
 
+@pytest.mark.parametrize("network", ["mlp silu", "conv nearest", "conv transpose5"])
 @pytest.mark.parametrize("loss", ["mse", "bce"])
 @pytest.mark.parametrize("dataset", ["digits8", "shapes"])
-def test_other_images_are_safe_too(dataset: str, loss: str) -> None:
-    training = TrainConfig(**{**SHORT.to_dict(), "loss": loss})
-    for network in ("mlp silu", "conv nearest", "conv transpose5 4 stages"):
-        error, black, mean, spread = outcome(NETWORKS[network], training, dataset)
-        assert error < min(0.5 * black, 1.3 * mean), network
-        assert spread > 0.05, network
+def test_other_images_are_safe_too(dataset: str, loss: str, network: str) -> None:
+    error, black, mean, spread = outcome(NETWORKS[network], dataclasses.replace(SHORT, loss=loss), dataset)
+    assert error < min(0.5 * black, 1.3 * mean)
+    assert spread > 0.05
 
 
 @pytest.mark.parametrize("optimiser", [name for name in OPTIMISERS if name != "adam"])
@@ -100,7 +100,7 @@ def test_other_images_are_safe_too(dataset: str, loss: str) -> None:
 def test_the_other_optimisers_go_down_and_do_not_diverge(optimiser: str, body: str, dataset: str) -> None:
     data = load_dataset(dataset)
     model = build_model(ModelConfig(body=body, latent_dim=2).for_images(data.image_shape), seed=0)
-    training = TrainConfig(**{**SHORT.to_dict(), "optimiser": optimiser, "budget": 30, "evaluation_images": 300})
+    training = dataclasses.replace(SHORT, optimiser=optimiser, budget=30)
     events = list(train(model, data, training))
     looks = [event.loss for event in events if isinstance(event, Evaluated)]
     assert isinstance(events[-1], Finished)
