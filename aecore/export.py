@@ -31,7 +31,7 @@ def pytorch_code(config: ModelConfig) -> str:
     """PyTorch code that builds exactly this model, with nothing but torch.
 
     It defines `encoder` and `decoder`, two `nn.Sequential`s. Their parameters come in the order of the model's own,
-    so that weights can be copied one by one.
+    so that weights can be copied one by one; until then they are torch's own initial ones.
 
     Example:
         >>> print(pytorch_code(ModelConfig(body="linear", latent_dim=2)))

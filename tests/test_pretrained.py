@@ -67,9 +67,10 @@ def test_the_card_is_that_of_its_recipe(name: str) -> None:
 def test_the_command_on_the_card_is_one_the_command_line_knows(name: str) -> None:
     words = shlex.split(load(name).command)
     assert words[:3] == ["python", "-m", "aecore"]
-    weights = cli.get_command(cli.make_context("aecore", ["weights"], resilient_parsing=True), words[3])
-    assert weights is not None
-    assert weights.make_context("weights", words[4:]).params["only"] == (name,)
+    with cli.make_context("aecore", words[3:]) as context:
+        weights = cli.get_command(context, words[3])
+        assert weights is not None
+        assert weights.make_context("weights", words[4:], parent=context).params["only"] == (name,)
 
 
 def test_it_beats_showing_the_mean_image_by_far(name: str) -> None:
