@@ -6,10 +6,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from browser import BROWSER_FLAGS, LabServer, find_browser, lab_server
 from playwright.sync_api import Browser, Page, sync_playwright
 
 NewPage = Callable[..., Page]
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One torch thread during the test: sums come out the same every time, and no other test has to wait."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

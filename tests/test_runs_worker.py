@@ -42,13 +42,9 @@ def store(tmp_path: Path) -> Iterator[RunStore]:
 
 
 @pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def always_one_thread(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     """Sums come out the same to the last bit only with the same number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     monkeypatch.setattr(worker, "share_of_cores", lambda _: 1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

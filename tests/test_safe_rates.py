@@ -7,10 +7,8 @@ sigmoids are saturated or all units are off: every image gives the same reconstr
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 
 import pytest
-import torch
 
 from aecore.data import load_dataset
 from aecore.data.image_dataset import to_unit
@@ -41,12 +39,7 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def outcome(config: ModelConfig, training: TrainConfig, dataset: str = "digits") -> tuple[float, float, float, float]:

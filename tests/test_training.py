@@ -40,12 +40,7 @@ CONV = ModelConfig(image_shape=(1, 8, 8), latent_dim=3, channels=4)
 LINEAR = ModelConfig(image_shape=(1, 8, 8), latent_dim=3, body="linear")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

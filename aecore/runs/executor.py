@@ -12,9 +12,6 @@ from pathlib import Path
 
 from aecore.runs.store import RunStore
 
-SPIN_LITTLE = {"GOMP_SPINCOUNT": "10000"}
-"""Threads that wait give their core away soon: beside a busy browser, spinning costs nine tenths of the speed."""
-
 
 class Executor(ABC):
     """Sees to it that waiting runs are carried out."""
@@ -46,7 +43,7 @@ class LocalExecutor(Executor):
         return subprocess.Popen(
             [sys.executable, "-m", "aecore.runs.supervisor"],
             stdin=subprocess.PIPE,
-            env={**SPIN_LITTLE, **os.environ, "AECORE_RUNS": self._url, "PYTHONPATH": path},
+            env={**os.environ, "AECORE_RUNS": self._url, "PYTHONPATH": path},
             start_new_session=os.name == "posix",  # Ctrl-C is for the lab; it then lets its workers save
         )
 

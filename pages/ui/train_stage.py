@@ -27,11 +27,7 @@ GOING = ("Going on", "gray", ":material/more_horiz:")
 
 def run_on_stage() -> Run | None:
     """The run the address names; None for none, with a word if it cannot be found."""
-    if started := st.session_state.pop(STARTED, None):
-        st.session_state[RUN] = started
-    run_id = st.query_params.get(RUN) if RUN in st.query_params else st.session_state.get(RUN)
-    if started:
-        run_id = started
+    run_id = st.session_state.pop(STARTED, None) or st.query_params.get(RUN) or st.session_state.get(RUN)
     if not run_id:
         return None
     try:
