@@ -28,3 +28,7 @@ class RunError(AecoreError):
 
 class DivergenceError(AecoreError):
     """A training whose loss exploded or was no longer a number; the message says what to try."""
+
+
+class OperationError(AecoreError):
+    """An operation whose sizes do not go together; the message says which would."""
