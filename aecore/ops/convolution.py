@@ -123,7 +123,7 @@ def as_kernel(values: ArrayLike, channels: int, channel_axis: int) -> Array:
     """
     try:
         kernel = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise OperationError("A kernel has to be rows of numbers, all of the same length.") from error
     if kernel.ndim == 2:
         kernel = kernel[None, None]

@@ -141,16 +141,18 @@ def nearest_is_transposed(x: ArrayLike, kernel: ArrayLike, *, factor: int = 2, p
     Raises:
         OperationError: If the sizes do not go together.
     """
-    folded = fold_nearest(kernel, factor)
-    side = folded.shape[2] - factor + 1
+    resized = resize_conv2d(x, kernel, factor=factor, padding=padding)
+    assert resized.kernel is not None, "a convolution has a kernel"
+    side, across = resized.kernel.shape[2:]
+    if side != across:
+        raise OperationError(f"The kernel is {side}x{across}, expected a square one.")
     if padding > side - 1:
         raise OperationError(
             f"With padding {padding} the outermost cells see nothing of the input; a transposed convolution has no "
             f"such cells. What fits: padding from 0 to {side - 1}."
         )
-    left = resize_conv2d(x, kernel, factor=factor, padding=padding).result
-    right = conv_transpose2d(x, folded, stride=factor, padding=side - 1 - padding).result
-    return Identity(left, right)
+    folded = fold_nearest(resized.kernel, factor)
+    return Identity(resized.result, conv_transpose2d(x, folded, stride=factor, padding=side - 1 - padding).result)
 
 
 def phase_sums(kernel: Array, stride: int) -> Array:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from aecore.errors import OperationError
 from aecore.ops.convolution import cells
-from aecore.ops.sizes import Pair, pair, pool_size
+from aecore.ops.sizes import Pair, pair, pool_size, unpool_size
 from aecore.ops.trace import Array, Cells, Stage, Trace, as_planes, inside, read
 
 
@@ -52,8 +52,8 @@ def max_pool2d(
     values = np.where(seen, read(planes, source), -np.inf).reshape(shape)
     if np.isneginf(values.max(axis=1)).any():
         raise OperationError(
-            "Some windows fall between the cells of the input and see only padding. What fits: dilation 1, or less "
-            "padding, or a larger input."
+            "Some windows fall between the cells of the input and see only padding. What fits: dilation 1, or a larger "
+            f"input; one of {' x '.join(map(str, pair('dilation', dilation, 1)))} is always large enough."
         )
     weight = np.zeros(values.shape)
     weight[np.arange(len(values)), values.argmax(axis=1)] = 1
@@ -159,14 +159,15 @@ def max_unpool2d(
         kernel_size: Window of the pooling that is undone.
         stride: Its stride; the window's own size if not given.
         padding: Its padding.
-        output_size: Height and width of the output; what fits the pooling if not given.
+        output_size: Height and width of the output, less than a stride from what fits the pooling, which it is if
+            not given.
 
     Returns:
         The trace, a step for each input cell.
 
     Raises:
-        OperationError: If an index lies outside the output, or two cells want the same place: torch's result is
-            then not determined.
+        OperationError: If the sizes do not go together, an index lies outside the output, or two cells want the same
+            place: torch's result is then not determined.
 
     Example:
         >>> max_unpool2d([[4, 8]], np.array([[[5, 7]]]), 2).result[0].astype(int).tolist()
@@ -176,10 +177,15 @@ def max_unpool2d(
     k = pair("kernel_size", kernel_size, 1)
     s = k if stride is None else pair("stride", stride, 1)
     p = pair("padding", padding, 0)
-    height, width = output_size or (
-        (n - 1) * s[axis] - 2 * p[axis] + k[axis] for axis, n in enumerate(planes.shape[1:])
-    )
-    places = np.asarray(indices, dtype=np.int64).reshape(planes.shape)
+    wanted = (None, None) if output_size is None else pair("output_size", output_size, 1)
+    height, width = (unpool_size(n, k[axis], s[axis], p[axis], wanted[axis]) for axis, n in enumerate(planes.shape[1:]))
+    places = np.asarray(indices)
+    if places.ndim == 2:
+        places = places[None]
+    if places.shape != planes.shape or places.dtype.kind not in "iu":
+        raise OperationError(
+            f"The indices are {places.dtype} of shape {places.shape}, expected whole numbers of shape {planes.shape}."
+        )
     if places.min() < 0 or places.max() >= height * width:
         raise OperationError(
             f"An index of {places.max() if places.max() >= height * width else places.min()} lies outside the output "
@@ -191,7 +197,7 @@ def max_unpool2d(
             "not overlap, with a stride of at least the window's size."
         )
     c, i, j = np.indices(planes.shape).reshape(3, -1)
-    to = places.ravel()
+    to = places.ravel().astype(np.int64)
     stage = Stage(
         name="max-unpooling",
         x=planes,

@@ -124,7 +124,9 @@ def pixel_shuffle(x: ArrayLike, factor: int = 2) -> Trace:
 
 
 def _shuffle_stage(planes: Array, factor: int) -> Stage:
-    f, _ = pair("factor", factor, 1)
+    f, across = pair("factor", factor, 1)
+    if f != across:
+        raise OperationError(f"factor is {factor}, expected one whole number: pixel shuffle makes square blocks.")
     channels, height, width = planes.shape
     if channels % (f * f):
         raise OperationError(

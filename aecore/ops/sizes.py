@@ -96,19 +96,60 @@ def pool_size(n: int, kernel: int, stride: int, padding: int = 0, dilation: int 
     That last window is dropped again if it would begin beyond the input and its padding, as torch has it.
 
     Raises:
-        OperationError: If the window does not fit, with the sizes that would.
+        OperationError: If the window does not fit, or padding is more than half of it, with the sizes that would fit.
 
     Example:
         >>> pool_size(5, kernel=2, stride=2), pool_size(5, kernel=2, stride=2, ceil_mode=True)
         (2, 3)
     """
-    span = reach(kernel, dilation)
-    if 2 * padding > span:
+    span, room, hang = reach(kernel, dilation), n + 2 * padding, stride - 1 if ceil_mode else 0
+    ways = _ways_to_fit(n, kernel, padding, dilation, hang)
+    if 2 * padding > kernel:
+        raise OperationError(f"Padding {padding} is more than half of a window of {kernel}. What fits: {ways}.")
+    if span > room + hang:
         raise OperationError(
-            f"Padding {padding} is more than half of a window that spans {span}, so some windows would see nothing "
-            f"but padding. What fits: padding from 0 to {span // 2}, or a window that spans at least {2 * padding}."
+            f"A window of {kernel}{f' with dilation {dilation}' if dilation > 1 else ''} spans {span} cells, but the "
+            f"input of {n} with padding {padding} has {room}{f', and {hang} may hang over' if hang else ''}. "
+            f"What fits: {ways}."
         )
-    if not ceil_mode or span > n + 2 * padding:
-        return conv_size(n, kernel, stride, padding, dilation)
-    size = math.ceil((n + 2 * padding - span) / stride) + 1
+    size = (room + hang - span) // stride + 1
     return size - 1 if (size - 1) * stride >= n + padding else size
+
+
+def _ways_to_fit(n: int, kernel: int, padding: int, dilation: int, hang: int) -> str:
+    """Which windows, paddings and inputs would fit a pooling if all else stays; `hang` cells may lie over the edge."""
+    span, half = reach(kernel, dilation), min(padding, kernel // 2)
+    windows = max(1, 2 * padding), (n + 2 * padding + hang - 1) // dilation + 1
+    paddings = max(0, math.ceil((span - n - hang) / 2)), kernel // 2
+    ranges = [("a window", *windows), ("padding", *paddings)]
+    ways = [f"{what} from {least} to {most}" for what, least, most in ranges if least <= most]
+    if half == padding or not ways:
+        smaller = f" with padding {half}" if half < padding else ""
+        ways.append(f"an input of at least {max(1, span - 2 * half - hang)}{smaller}")
+    return ", or ".join(ways)
+
+
+def unpool_size(n: int, kernel: int, stride: int, padding: int = 0, wanted: int | None = None) -> int:
+    """Side of a max-unpooling's output: (n - 1)s - 2p + k, or another that a pooling could have made the same n of.
+
+    Raises:
+        OperationError: If nothing is left of the output, or `wanted` is a stride or more away from the formula.
+
+    Example:
+        >>> unpool_size(2, kernel=2, stride=2), unpool_size(2, kernel=2, stride=2, wanted=5)
+        (4, 5)
+    """
+    full = (n - 1) * stride + kernel
+    size = full - 2 * padding
+    least, most = (size, size) if wanted is None else (max(1, size - stride + 1), size + stride - 1)
+    if most < 1:
+        raise OperationError(
+            f"Padding {padding} cuts the whole output away: the windows cover {full} cells, and padding takes "
+            f"{2 * padding}. What fits: padding from 0 to {(full - 1) // 2}."
+        )
+    if wanted is not None and not least <= wanted <= most:
+        raise OperationError(
+            f"An output of {wanted} does not fit: no pooling with a window of {kernel}, stride {stride} and padding "
+            f"{padding} makes {n} of it. What fits: {least} to {most}."
+        )
+    return size if wanted is None else wanted

@@ -281,7 +281,7 @@ def as_planes(values: ArrayLike, shape: Shape | None = None) -> Array:
     """
     try:
         planes = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise OperationError("Expected rows of numbers, all of the same length.") from error
     if planes.ndim == 2:
         planes = planes[None]
