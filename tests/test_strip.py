@@ -14,7 +14,7 @@ from pages.ui.browser import source
 from pages.ui.palette import LIGHT
 from pages.ui.strip import StripRow, _pack, signed_to_bytes
 
-SCRIPT = source("engine.js", "pictures.js", "strip.js")
+SCRIPT = source("engine.js", "pictures.js", "signed.js", "strip.js")
 MOUNT = """async ([script, style, width]) => {
     const module = await import(URL.createObjectURL(new Blob([script], { type: "text/javascript" })))
     const host = document.createElement("div")

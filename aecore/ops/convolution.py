@@ -57,6 +57,7 @@ def convolution_stage(x: Array, kernel: ArrayLike, *, stride: Pair, padding: Pai
         weight=np.ones(len(o)),
         target=cells(o, i, j),
         gathers=True,
+        padding=p,
     )
 
 

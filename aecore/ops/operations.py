@@ -36,6 +36,7 @@ class Operation:
         dials: The settings that matter, by name.
         usual: The settings and values a visitor meets first.
         run: (setting, input, kernel) -> trace.
+        between: Letter and name of the plane between two stages, None for a single stage.
         has_kernel: Whether there are weights to learn.
         kernels: How many kernels of one plane it needs.
         formula: LaTeX of what one output cell is.
@@ -53,6 +54,7 @@ class Operation:
     dials: tuple[str, ...]
     usual: Mapping[str, int | str]
     run: Callable[[Setting, Array, Array | None], Trace]
+    between: tuple[str, str] | None = None
     has_kernel: bool = False
     kernels: Callable[[Setting], int] = field(default=_one_plane)
     formula: str
@@ -187,6 +189,7 @@ OPERATIONS: dict[str, Operation] = {
         dials=("size", "kernel", "stride", "padding"),
         usual={"size": 4, "kernel": 2, "stride": 2, "padding": 0, "x": "random"},
         run=lambda t, x, _: max_pool_unpool(x, t.kernel, stride=t.stride, padding=t.padding),
+        between=("m", "pooled"),
         formula=r"y_{\text{where } m_{i,j} \text{ was}} = m_{i,j}, \quad m = \text{max-pooling of } x, \quad "
         r"0 \text{ elsewhere}",
         size_formula=r"{n}",
@@ -235,6 +238,7 @@ OPERATIONS: dict[str, Operation] = {
         dials=("size", "factor", "mode", "kernel", "padding"),
         usual={"size": 3, "factor": 2, "mode": "nearest", "kernel": 3, "padding": 1, "x": "counting", "w": "ones"},
         run=lambda t, x, w: resize_conv2d(x, _given(w), factor=t.factor, mode=t.mode, padding=t.padding),
+        between=("u", "enlarged"),
         has_kernel=True,
         formula=r"y_{i,j} = \sum_{a,b} u_{i - p + a,\; j - p + b} \; w_{a,b}, \quad u = \text{the enlarged } x",
         size_formula=r"{n} \cdot {f} + 2 \cdot {p} - ({k} - 1)",
@@ -251,6 +255,7 @@ OPERATIONS: dict[str, Operation] = {
         dials=("size", "factor", "kernel", "padding"),
         usual={"size": 3, "factor": 2, "kernel": 3, "padding": 1, "x": "counting", "w": "random"},
         run=lambda t, x, w: subpixel_conv2d(x, _given(w), factor=t.factor, padding=t.padding),
+        between=("c", "planes"),
         has_kernel=True,
         kernels=lambda t: t.factor**2,
         formula=r"y_{i f + a,\; j f + b} = c_{a f + b,\; i,\; j}, \quad c_m = \text{convolution of } x "

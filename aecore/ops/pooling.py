@@ -68,6 +68,7 @@ def max_pool2d(
                 target=target,
                 gathers=True,
                 rule="max",
+                padding=pair("padding", padding, 0),
             ),
         )
     )
@@ -135,6 +136,7 @@ def avg_pool2d(
         weight=weight.ravel(),
         target=target,
         gathers=True,
+        padding=p,
     )
     return Trace((stage,))
 

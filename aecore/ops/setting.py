@@ -66,7 +66,7 @@ class Setting(Config):
         help="Rows and columns of the kernel, or of the window of a pooling.",
     )
     stride: int = dial(
-        1, low=1, high=4, when=_of("stride"), help="How many cells the window moves at a time, or the stamp."
+        1, low=1, high=5, when=_of("stride"), help="How many cells the window moves at a time, or the stamp."
     )
     padding: int = dial(
         1,
@@ -122,8 +122,6 @@ class Setting(Config):
 def overlap_period(setting: Setting, *, backward: bool = False) -> Array:
     """One period of a setting's overlap map away from the edges, forward or backward: (rows, columns), read-only.
 
-    It is read off the operation on an input of ones that is large enough to have an inside.
-
     Raises:
         OperationError: If the sizes do not go together on an input of any size.
 
@@ -131,15 +129,41 @@ def overlap_period(setting: Setting, *, backward: bool = False) -> Array:
         >>> overlap_period(Setting(operation="conv_transpose2d", kernel=3, stride=2)).astype(int).tolist()
         [[1, 2], [2, 4]]
     """
-    period = setting.about.repeats(setting)
-    side = 2 * (reach(setting.kernel, setting.dilation) + setting.stride + setting.padding) + period
-    shape = setting.kernel_shape
-    trace = setting.about.run(setting, np.ones((1, side, side)), None if shape is None else np.ones(shape))
+    trace = _with_an_inside(setting)
     if backward:
         trace = trace.backward(np.ones(trace.result.shape))
-    counts: Array = central_period(trace.overlap, period)[0].copy()
+    counts: Array = central_period(trace.overlap, setting.about.repeats(setting))[0].copy()
     counts.flags.writeable = False
     return counts
+
+
+@lru_cache(maxsize=1024)
+def receptive_side(setting: Setting) -> int:
+    """Rows, and likewise columns, of the input that one output cell sees away from the edges, at the most.
+
+    Raises:
+        OperationError: If the sizes do not go together on an input of any size.
+
+    Example:
+        >>> receptive_side(Setting(operation="conv2d", kernel=3, dilation=2))
+        5
+    """
+    trace = _with_an_inside(setting)
+    period = setting.about.repeats(setting)
+    middle = (trace.result.shape[1] - period) // 2
+    places = range(middle, middle + period)
+    fields = (trace.receptive_field((0, row, column)).any(axis=(0, 2)) for row in places for column in places)
+    return max(int(np.ptp(np.flatnonzero(rows))) + 1 for rows in fields if rows.any())
+
+
+@lru_cache(maxsize=8)
+def _with_an_inside(setting: Setting) -> Trace:
+    """The operation on an input of ones that is large enough for some output cells to be unaware of its edges."""
+    side = 2 * (reach(setting.kernel, setting.dilation) + setting.stride + setting.padding) + setting.about.repeats(
+        setting
+    )
+    shape = setting.kernel_shape
+    return setting.about.run(setting, np.ones((1, side, side)), None if shape is None else np.ones(shape))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -83,6 +83,7 @@ class Stage:
             products of a step follow each other, and the steps follow their cells in row-major order.
         rule: How the weights or targets come about: "sum", they are given; "max", the weight is 1 for the largest
             value of a step and 0 for the others; "place", the targets are where the stage before found its maxima.
+        padding: Rows and columns of zeros around the input, whether they are read or not; for pictures.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Stage:
     target: Cells
     gathers: bool
     rule: Literal["sum", "max", "place"] = "sum"
+    padding: tuple[int, int] = (0, 0)
 
     @cached_property
     def values(self) -> Array:
@@ -169,13 +171,7 @@ class Stage:
 
     def matrix(self) -> Array:
         """The matrix M with `result.ravel() == M @ x.ravel()`, (output cells, input cells)."""
-        return self._pair_up(self.weight * self.kernel_values)
-
-    def weights(self) -> Array:
-        """The matrix with every kernel value taken as 1: which cells meet, and how strongly by the operation alone."""
-        return self._pair_up(self.weight)
-
-    def _pair_up(self, amounts: Array) -> Array:
+        amounts = self.weight * self.kernel_values
         seen = inside(self.source, self.x.shape) & inside(self.target, self.out_shape)
         rows = np.ravel_multi_index(tuple(self.target[seen].T), self.out_shape)
         columns = np.ravel_multi_index(tuple(self.source[seen].T), self.x.shape)
@@ -259,8 +255,16 @@ class Trace:
             counts = add_up(stage.weight * read(counts, stage.source), stage.target, stage.out_shape)
         return counts
 
+    @property
+    def multiplications(self) -> int:
+        """How many products are worth multiplying: all of a stage with a kernel or with fractions, no copies."""
+        worth = (s for s in self.stages if s.kernel is not None or not np.isin(s.weight, (0, 1)).all())
+        return sum(len(stage.weight) for stage in worth)
+
     def receptive_field(self, cell: Cell) -> NDArray[np.bool_]:
-        """Which input cells the output cell depends on, as a mask (C, H, W).
+        """Which input cells can make a difference to the output cell, as a mask (C, H, W).
+
+        In max-pooling these are all cells of the window: any of them can become the largest.
 
         Raises:
             OperationError: If there is no such output cell.
@@ -268,9 +272,12 @@ class Trace:
         shape = self.stages[-1].out_shape
         if not inside(np.array([cell]), shape)[0]:
             raise OperationError(f"There is no output cell {cell}: the output is {shape}, counted from 0.")
-        meetings = _chained([stage.weights() for stage in self.stages])
-        row: NDArray[np.bool_] = meetings[np.ravel_multi_index(cell, shape)] > 0
-        return row.reshape(self.x.shape)
+        reached = np.zeros(shape)
+        reached[cell] = 1
+        for stage in reversed(self.stages):
+            reached = add_up(read(reached, stage.target), stage.source, stage.x.shape)
+        seen: NDArray[np.bool_] = reached > 0
+        return seen
 
 
 def as_planes(values: ArrayLike, shape: Shape | None = None) -> Array:

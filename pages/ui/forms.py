@@ -17,12 +17,15 @@ LONGEST_SEGMENTS = 22  # letters of all choices together; more go into a list th
 WIDEST_SLIDER = 16  # longer ranges are typed
 
 
-def dial_widgets(config: type[Config], names: Iterable[str]) -> None:
-    """Draw a widget for each named dial that matters at present, in order."""
+def dial_widgets(config: type[Config], names: Iterable[str], *, bind: bool = True) -> None:
+    """Draw a widget for each named dial that matters at present, in order.
+
+    Without `bind`, the address is left alone: the page has filled the session and writes its own link.
+    """
     dials = config.dials()
     for name in names:
         if _matters(config, dials[name]):
-            _widget(name, dials[name], config.default(name))
+            _widget(name, dials[name], config.default(name), bind=bind)
 
 
 def read(config: type[Config]) -> dict[str, Any]:
@@ -50,9 +53,9 @@ def fill(config: type[Config], values: dict[str, Any]) -> None:
         st.session_state[name] = values.get(name, config.default(name))
 
 
-def _widget(name: str, dial: Dial, default: Any) -> None:
+def _widget(name: str, dial: Dial, default: Any, *, bind: bool) -> None:
     seed(name, dial.choices, default)
-    about: dict[str, Any] = {"key": name, "help": dial.help, "bind": "query-params"}
+    about: dict[str, Any] = {"key": name, "help": dial.help, "bind": "query-params" if bind else None}
     label = f"{dial.label} ({dial.unit})" if dial.unit else dial.label
     if dial.choices:
         about["format_func"] = dial.choices.__getitem__

@@ -56,6 +56,15 @@ PAGES: dict[str, Page] = {
         "the pictures themselves.",
         invitation="Choose pictures and a network, press Train, and watch reconstructions come out of a blur.",
     ),
+    "operations": Page(
+        path="pages/2_Operations.py",
+        name="Operations",
+        icon=":material/grid_on:",
+        group="Basics",
+        question="What does each operation do?",
+        answer="It multiplies numbers and adds them up. Here you see which ones: forward, backward, step by step.",
+        invitation="Run a convolution or a transposed convolution cell by cell, and see where checkerboards are from.",
+    ),
 }
 
 

@@ -24,7 +24,7 @@ _COMPONENT = st.components.v2.component(
     "image_strip",
     html=source("strip.html"),
     css=source("meaning.css", "strip.css"),
-    js=source("engine.js", "pictures.js", "strip.js"),
+    js=source("engine.js", "pictures.js", "signed.js", "strip.js"),
 )
 
 

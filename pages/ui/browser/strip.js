@@ -126,16 +126,6 @@ function build(strip, { columns, lines, zoom, labelled }) {
 
 // ---- signed values: a byte from 1 to 255 stands for -limit to limit, 128 for 0 ----
 
-// 255 colours between the given ones, the middle one for 0, as [r, g, b].
-function divergingColours(anchors) {
-  const stops = anchors.map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)))
-  return Array.from({ length: 255 }, (_, i) => {
-    const position = (i / 254) * (stops.length - 1)
-    const below = Math.min(Math.floor(position), stops.length - 2)
-    return stops[below].map((value, c) => value + (position - below) * (stops[below + 1][c] - value))
-  })
-}
-
 function paintSigned(canvas, values, [, height, width], colours) {
   const pixels = new Uint8Array(3 * values.length)
   values.forEach((value, i) => {
@@ -149,10 +139,4 @@ function drawScale(scale, limit, colours) {
   low.textContent = `−${limit}`
   high.textContent = `+${limit}`
   paintSigned(canvas, Uint8Array.from(colours, (_, i) => i + 1), [1, 1, colours.length], colours)
-}
-
-// The text is bright where the page is dark.
-function isDark(element) {
-  const [red, green, blue] = getComputedStyle(element).color.match(/[\d.]+/g).map(Number)
-  return red + green + blue > 3 * 128
 }

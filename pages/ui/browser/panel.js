@@ -1,0 +1,163 @@
+// What stands below the planes of the bench: the products of a step, the matrix, or what the overlap map says.
+// Needs planes.js and wiring.js. `scene` is what bench.js builds.
+
+const MATRIX = { largest: 18, high: 380 } // pixels: a cell, and the whole
+
+function cellName(plane, place) {
+  const { rows, columns, top, left } = plane.frame
+  const channel = Math.floor(place / (rows * columns))
+  const row = Math.floor((place % (rows * columns)) / columns) + top
+  const column = (place % columns) + left
+  const [channels, height, width] = plane.shape
+  if (row < 0 || column < 0 || row >= height || column >= width) return "outside"
+  return `${plane.letter}[${channels > 1 ? `${channel}, ` : ""}${row}, ${column}]`
+}
+
+function html(tag, className, text = "") {
+  const element = document.createElement(tag)
+  element.className = className
+  element.textContent = text
+  return element
+}
+
+function drawProducts(panel, scene, numbers, at) {
+  const step = scene.timeline[at - 1]
+  if (!step) {
+    panel.replaceChildren(
+      html("h4", "", "Nothing has happened yet"),
+      html("p", "note", "Press Play, or go on step by step. Type into a cell, and everything follows."),
+    )
+    return
+  }
+  const pass = scene.passes[step.pass]
+  const [reads, writes] = [scene.planes[step.pass], scene.planes[step.pass + 1]]
+  const [from, to] = [scene.from[step.pass], scene.to[step.pass]]
+  const values = scene.full[step.pass]
+  const own = Array.from({ length: step.end - step.first }, (_, i) => step.first + i)
+  const value = (t) => (pass.from[t] < 0 ? 0 : values[pass.from[t]])
+  const owner = pass.gathers ? cellName(writes, to[step.first]) : cellName(reads, from[step.first])
+  const isMax = pass.rule === "max" && pass.gathers
+
+  // Products stand as their cells do: rows and columns of the window that is read, or of the stamp.
+  const [moving, cells] = pass.gathers ? [reads, from] : [writes, to]
+  const row = (t) => Math.floor((cells[t] % (moving.frame.rows * moving.frame.columns)) / moving.frame.columns)
+  const column = (t) => cells[t] % moving.frame.columns
+  const sorted = (list) => [...new Set(list)].sort((a, b) => a - b)
+  const [rowsUsed, columnsUsed] = [sorted(own.map(row)), sorted(own.map(column))]
+  const grid = html("div", "products")
+  grid.style.setProperty("--columns", columnsUsed.length)
+  for (const t of own) {
+    const factors = [writeNumber(value(t))]
+    if (pass.tap) factors.push(writeNumber(numbers.w[pass.tap[t]]))
+    if (!isMax && pass.weight[t] !== 1) factors.push(writeNumber(pass.weight[t]))
+    const result = isMax ? value(t) : product(pass, t, values, numbers.w)
+    const box = html("span", "", factors.length > 1 ? factors.join(" × ") : "")
+    box.append(html("b", "", writeNumber(result)))
+    box.style.gridRow = rowsUsed.indexOf(row(t)) + 1
+    box.style.gridColumn = columnsUsed.indexOf(column(t)) + 1
+    const padding = pass.from[t] < 0
+    const cropped = pass.to[t] < 0
+    box.classList.toggle("nothing", padding || cropped || (isMax && pass.weight[t] === 0))
+    box.classList.toggle("winner", isMax && pass.weight[t] === 1)
+    box.title = `${padding ? "padding" : cellName(reads, from[t])} → ${cropped ? "cropped" : cellName(writes, to[t])}`
+    grid.append(box)
+  }
+
+  const title = html("h4", "")
+  const sum = html("p", "sum")
+  if (pass.gathers) {
+    title.textContent = `Step ${at}: ${owner} ${isMax ? "takes the largest" : own.length > 1 ? "adds up" : "copies"}`
+    const total = scene.shown[step.pass + 1][to[step.first]]
+    sum.append(`${owner} = `, html("b", "", writeNumber(total)))
+  } else {
+    title.textContent = `Step ${at}: ${owner} = ${writeNumber(value(step.first))} is ${
+      own.length > 1 ? `stamped onto ${own.length} cells` : `put into ${cellName(writes, to[step.first])}`
+    }`
+    const again = own.filter((t) => pass.to[t] >= 0 && scene.landed[step.pass + 1][to[t]] > 1).length
+    const lost = own.filter((t) => pass.to[t] < 0).length
+    sum.append(
+      again
+        ? `It is added to what is there already in ${again} ${again === 1 ? "cell" : "cells"}: the stamps overlap.`
+        : "Nothing was there before: no overlap in this step.",
+      lost ? ` ${lost} ${lost === 1 ? "product falls" : "products fall"} on cells that padding cuts off.` : "",
+    )
+  }
+  panel.replaceChildren(title, grid, sum)
+}
+
+function drawOverlap(panel, scene, { rows, ratio, note }) {
+  const last = scene.planes[scene.planes.length - 1]
+  const title = html("h4", "", `How often each cell of ${last.letter} is written to`)
+  const pattern = rows.map((row) => row.map(writeNumber).join(" ")).join(" / ")
+  const text = html("p", "sum", `Away from the edges: ${pattern}, again and again. Largest over smallest: `)
+  text.append(html("b", "ratio", ratio))
+  panel.replaceChildren(title, text, html("p", "note", note))
+}
+
+function drawMatrix(panel, scene, numbers, colours, at) {
+  const { passes, planes } = scene
+  const [first, last] = [planes[0], planes[planes.length - 1]]
+  const columns = size(first.shape)
+  const rows = size(last.shape)
+  const matrix = matrixOf(passes, numbers.w)
+  const limit = matrix.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+  const wide = panel.clientWidth - 28
+  const cell = Math.max(1, Math.min(MATRIX.largest, Math.floor(Math.min(wide / columns, MATRIX.high / rows))))
+
+  const canvas = html("canvas", "")
+  const sharp = window.devicePixelRatio || 1
+  canvas.width = columns * cell * sharp
+  canvas.height = rows * cell * sharp
+  canvas.style.width = `${columns * cell}px`
+  canvas.style.height = `${rows * cell}px`
+  canvas.setAttribute("role", "img")
+  canvas.setAttribute("aria-label", `The matrix of the operation, ${rows} rows and ${columns} columns`)
+  const context = canvas.getContext("2d")
+  context.scale(sharp, sharp)
+  const middle = (colours.signed.length - 1) / 2
+  const rgb = ([red, green, blue], alpha = 1) => `rgba(${red}, ${green}, ${blue}, ${alpha})`
+  const gap = cell > 4 ? 1 : 0
+  for (let i = 0; i < matrix.length; i++) {
+    const share = limit ? matrix[i] / limit : 0
+    context.fillStyle = rgb(colours.signed[Math.round(middle + share * middle)])
+    context.fillRect((i % columns) * cell, Math.floor(i / columns) * cell, cell - gap, cell - gap)
+  }
+  const step = scene.timeline[at - 1]
+  if (step && passes.length === 1) {
+    // the cell the step belongs to is a row (it gathers) or a column (it hands out) of the matrix
+    context.strokeStyle = getComputedStyle(panel).getPropertyValue("--half")
+    context.lineWidth = Math.min(3, Math.max(1.5, cell / 4))
+    const pass = passes[0]
+    const line = pass.gathers ? pass.to[step.first] : pass.from[step.first]
+    if (pass.gathers) context.strokeRect(0.5, line * cell - 0.5, columns * cell - 1, cell)
+    else context.strokeRect(line * cell - 0.5, 0.5, cell, rows * cell - 1)
+  }
+
+  const name = (plane, index) => {
+    const [channels, height, width] = plane.shape
+    const channel = channels > 1 ? `${Math.floor(index / (height * width))}, ` : ""
+    return `${plane.letter}[${channel}${Math.floor(index / width) % height}, ${index % width}]`
+  }
+  const title = html("h4", "", `${last.letter} = M ${first.letter}, with M of ${rows}×${columns} cells`)
+  const note = html("p", "note", "")
+  const zeros = matrix.reduce((count, value) => count + (value === 0), 0)
+  const usual =
+    `Rows are the cells of ${last.letter}, columns those of ${first.letter}, both read line by line. ` +
+    `${zeros.toLocaleString("en")} of ${matrix.length.toLocaleString("en")} entries are 0. Point at one.`
+  note.textContent = usual
+  const box = html("div", "matrix")
+  box.append(canvas)
+  canvas.onpointermove = (event) => {
+    const { left, top } = canvas.getBoundingClientRect()
+    const [r, c] = [Math.floor((event.clientY - top) / cell), Math.floor((event.clientX - left) / cell)]
+    if (r < 0 || c < 0 || r >= rows || c >= columns) return
+    note.textContent = `${name(first, c)} counts ${writeNumber(matrix[r * columns + c])} times in ${name(last, r)}.`
+  }
+  canvas.onpointerleave = () => (note.textContent = usual)
+  const scale = html("span", "scale number")
+  const bar = html("i", "")
+  bar.style.background = `linear-gradient(90deg, ${colours.anchors.join(", ")})`
+  scale.append(`−${writeNumber(limit)}`, bar, `+${writeNumber(limit)}`)
+  title.append(scale)
+  panel.replaceChildren(title, box, note)
+}
