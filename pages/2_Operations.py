@@ -6,14 +6,14 @@ import sys
 
 import streamlit as st
 
-from pages.ui.frame import frame, told_kindly
+from aecore.errors import AecoreError
+from pages.ui.frame import frame, show_error
 
 
 def main() -> None:
     """Draw the page."""
     frame("operations")
-    with told_kindly():
-        workshop()
+    workshop()
 
 
 def workshop() -> None:
@@ -31,7 +31,11 @@ def workshop() -> None:
     with right:
         form()
     with left:
-        case = state.case()
+        try:
+            case = state.case()
+        except AecoreError as error:
+            show_error(error)
+            return
         bench(case)
         notes.try_next(case)
     state.write_link(case)

@@ -51,4 +51,9 @@ def told_kindly() -> Iterator[None]:
     try:
         yield
     except AecoreError as error:
-        st.error(str(error), icon=":material/error:")
+        show_error(error)
+
+
+def show_error(error: AecoreError) -> None:
+    """Say what came, what was expected and what to do."""
+    st.error(str(error), icon=":material/error:")
