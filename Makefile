@@ -26,11 +26,11 @@ define install
 @touch $@
 endef
 
-.PHONY: help app test check weights new-venv
+.PHONY: help app test check weights screenshots new-venv
 .DEFAULT_GOAL := help
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 app: $(APP) ## install what the lab needs and start it on http://localhost:8501
 	$(PY) -m streamlit run app.py --server.port $(PORT) $(ARGS)
@@ -46,6 +46,9 @@ check: $(DEV) ## lint, formatting, types and import contracts
 
 weights: $(APP) ## train the models in weights/ again, from the real data
 	$(PY) -m aecore weights $(ARGS)
+
+screenshots: $(DEV) ## make the pictures in docs/images again (needs Chromium)
+	$(PY) tests/screenshots.py
 
 $(APP): requirements.txt $(if $(WHOLE),,new-venv)
 	$(install)

@@ -30,6 +30,9 @@ REGISTRIES = [
     ("aecore.models", "BOTTLENECKS", "models.md"),
     ("aecore.models", "UPSAMPLERS", "models.md"),
     ("aecore.models", "DOWNSAMPLERS", "models.md"),
+    ("aecore.ops.operations", "OPERATIONS", "operations.md"),
+    ("aecore.ops.presets", "INPUTS", "operations.md"),
+    ("aecore.ops.presets", "KERNELS", "operations.md"),
 ]
 
 SETTING = re.compile(r"AECORE_[A-Z_]+")

@@ -155,8 +155,8 @@ OPERATIONS: dict[str, Operation] = {
         dials=("size", "factor"),
         usual={"size": 4, "factor": 2, "x": "dot"},
         run=lambda t, x, _: upsample_bilinear(x, t.factor),
-        formula=r"y_{i,j} = \sum_{m,n} \max(0, 1 - |u_i - m|) \max(0, 1 - |u_j - n|) \; x_{m,n}, \quad "
-        r"u_i = \tfrac{i + 1/2}{f} - \tfrac12 \text{ kept inside}",
+        formula=r"\begin{gathered} y_{i,j} = \sum_{m,n} \max(0, 1 - |u_i - m|) \max(0, 1 - |u_j - n|) \; x_{m,n} \\"
+        r"u_i = \tfrac{i + 1/2}{f} - \tfrac12, \text{ kept inside the input} \end{gathered}",
         size_formula=r"{n} \cdot {f}",
         torch=lambda t: f"y = {_resize_line(t, 'bilinear')}",
         repeats=lambda t: t.factor,
@@ -190,8 +190,8 @@ OPERATIONS: dict[str, Operation] = {
         usual={"size": 4, "kernel": 2, "stride": 2, "padding": 0, "x": "random"},
         run=lambda t, x, _: max_pool_unpool(x, t.kernel, stride=t.stride, padding=t.padding),
         between=("m", "pooled"),
-        formula=r"y_{\text{where } m_{i,j} \text{ was}} = m_{i,j}, \quad m = \text{max-pooling of } x, \quad "
-        r"0 \text{ elsewhere}",
+        formula=r"\begin{gathered} m = \text{max-pooling of } x \\ "
+        r"y_{\text{where } m_{i,j} \text{ was}} = m_{i,j}, \quad 0 \text{ elsewhere} \end{gathered}",
         size_formula=r"{n}",
         torch=lambda t: (
             f"m, where = F.max_pool2d(x, {t.kernel}, stride={t.stride}{_arguments(padding=t.padding)}, "
@@ -240,7 +240,8 @@ OPERATIONS: dict[str, Operation] = {
         run=lambda t, x, w: resize_conv2d(x, _given(w), factor=t.factor, mode=t.mode, padding=t.padding),
         between=("u", "enlarged"),
         has_kernel=True,
-        formula=r"y_{i,j} = \sum_{a,b} u_{i - p + a,\; j - p + b} \; w_{a,b}, \quad u = \text{the enlarged } x",
+        formula=r"\begin{gathered} u = \text{the enlarged } x \\ "
+        r"y_{i,j} = \sum_{a,b} u_{i - p + a,\; j - p + b} \; w_{a,b} \end{gathered}",
         size_formula=r"{n} \cdot {f} + 2 \cdot {p} - ({k} - 1)",
         torch=lambda t: f"u = {_resize_line(t, t.mode)}\ny = F.conv2d(u, w{_arguments(padding=t.padding)})",
         repeats=lambda t: t.factor,
@@ -258,8 +259,8 @@ OPERATIONS: dict[str, Operation] = {
         between=("c", "planes"),
         has_kernel=True,
         kernels=lambda t: t.factor**2,
-        formula=r"y_{i f + a,\; j f + b} = c_{a f + b,\; i,\; j}, \quad c_m = \text{convolution of } x "
-        r"\text{ with kernel } w_m",
+        formula=r"\begin{gathered} c_m = \text{convolution of } x \text{ with kernel } w_m \\ "
+        r"y_{i f + a,\; j f + b} = c_{a f + b,\; i,\; j} \end{gathered}",
         size_formula=r"({n} + 2 \cdot {p} - ({k} - 1)) \cdot {f}",
         torch=lambda t: f"y = F.pixel_shuffle(F.conv2d(x, w{_arguments(padding=t.padding)}), {t.factor})",
         repeats=lambda t: t.factor,

@@ -10,7 +10,7 @@ export default function ({ parentElement, data: [data], setTriggerValue }) {
 }
 
 const MEMORY = 100 // how many changes can be undone
-const CELLS = { largest: 44, readable: 22, smallest: 6, highest: 360, sign: 18, gap: 10 } // pixels
+const CELLS = { largest: 44, readable: 22, smallest: 6, highest: 400, sign: 18, gap: 10 } // pixels
 const READABLE = 19 // pixels: in smaller cells only colours are shown
 const ROOMY = 30 // pixels: in smaller cells there is no room for a count in the corner
 const WHOLE_RUN = 14000 // milliseconds that playing may take at normal speed
@@ -56,6 +56,7 @@ function startBench(root) {
       stop()
     }
     root.className = `bench ${data.half}`
+    root.style.colorScheme = dark ? "dark" : "light" // of the browser's own slider and list
     build()
     seek(scene.timeline.length)
   }

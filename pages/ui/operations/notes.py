@@ -26,7 +26,7 @@ from aecore.ops.trace import Array
 from pages.ui.operations import state
 from pages.ui.operations.examples import next_after
 
-LARGEST_SHOWN = 8  # rows of a matrix that can still be read
+LARGEST_SHOWN = 9  # rows of a matrix that can still be read
 
 
 def tell(case: Case, off: float | None) -> None:
@@ -174,7 +174,9 @@ def _nearest_identity(case: Case) -> None:
 def _both_sides(proof: Identity, left: str, right: str) -> None:
     """Both sides with their numbers, as far as these can be read, and their largest difference."""
     if max(proof.left.shape) <= LARGEST_SHOWN:
-        st.latex(rf"{left} = {_matrix(proof.left[0])} \qquad {right} = {_matrix(proof.right[0])}")
+        sides = st.columns(2, gap="medium")
+        sides[0].latex(rf"{left} = {_matrix(proof.left[0])}")
+        sides[1].latex(rf"{right} = {_matrix(proof.right[0])}")
     st.markdown(f"Largest difference over all {proof.left.size} values: **{show(proof.difference)}**")
 
 
