@@ -224,6 +224,23 @@ def test_it_fits_a_phone(new_page: NewPage, lab: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out sideways"
 
 
+def test_a_link_carries_every_setting_the_smallest_values_too(page: Page, new_page: NewPage, lab: str) -> None:
+    """Also after it was opened in the command line's words and something was changed."""
+    open_train(page, lab, "dataset=digits8&body=linear&latent_dim=1")
+    code = page.get_by_role("spinbutton", name="Code size")
+    expect(code).to_have_value("1")
+    budget = page.get_by_role("spinbutton", name="Budget")
+    budget.fill("1")
+    budget.press("Enter")
+    page.wait_for_url(re.compile("budget=1"), timeout=PATIENCE)
+    settled(page)
+    again = open_train(new_page(), lab, page.url.split("?")[1])
+    expect(again.get_by_role("combobox", name="Images")).to_have_value("Digits, 8x8")
+    expect(again.get_by_role("spinbutton", name="Code size")).to_have_value("1")
+    expect(again.get_by_role("spinbutton", name="Budget")).to_have_value("1")
+    expect(again.get_by_role("radio", name="Linear")).to_be_checked()
+
+
 def test_wrong_links_are_answered_kindly(page: Page, lab: str) -> None:
     open_train(page, lab, "run=nosuchrun&latent_dim=abc&dataset=none")
     expect(page.get_by_text("There is no run")).to_be_visible()

@@ -1,7 +1,7 @@
 """Widgets derived from the dials of a configuration: nobody writes a form by hand.
 
-Every widget is bound to the address of the page, so that a link reopens exactly these settings. This module knows
-nothing of what is configured.
+Widgets are bound to the address of the page, so that a link reopens exactly these settings. This module knows nothing
+of what is configured.
 """
 
 from __future__ import annotations
@@ -15,17 +15,24 @@ from aecore.dials import Config, Dial
 
 LONGEST_SEGMENTS = 22  # letters of all choices together; more go into a list that opens
 WIDEST_SLIDER = 16  # longer ranges are typed
+_BY_NAME = "choices_linked_by_name"
 
 
-def dial_widgets(config: type[Config], names: Iterable[str], *, bind: bool = True) -> None:
+def dial_widgets(
+    config: type[Config], names: Iterable[str], *, usual: Mapping[str, Any] | None = None, bind: bool = True
+) -> None:
     """Draw a widget for each named dial that matters at present, in order.
 
-    Without `bind`, the address is left alone: the page has filled the session and writes its own link.
+    Args:
+        config: What is configured.
+        names: Its dials to draw.
+        usual: Values to begin with instead of the dials' defaults. The address leaves out what is as usual.
+        bind: Whether the address follows. Without it, the page has filled the session and writes its own link.
     """
     dials = config.dials()
     for name in names:
         if _matters(config, dials[name]):
-            _widget(name, dials[name], config.default(name), bind=bind)
+            _widget(name, dials[name], (usual or {}).get(name, config.default(name)), bind=bind)
 
 
 def read(config: type[Config]) -> dict[str, Any]:
@@ -40,11 +47,15 @@ def _matters(config: type[Config], dial: Dial) -> bool:
     return all(st.session_state.get(other, config.default(other)) in allowed for other, allowed in dial.when.items())
 
 
-def seed(name: str, choices: Mapping[str, str], default: Any) -> None:
-    """Give a widget its first value: a link may name a choice as the command line does, not only by its title."""
-    if name not in st.session_state:
-        linked = st.query_params.get(name)
-        st.session_state[name] = linked if linked in choices else default
+def seed(name: str, choices: Mapping[str, str]) -> None:
+    """Let a link name a choice as the command line does, not only by its title."""
+    if name not in st.session_state and st.query_params.get(name) in choices:
+        st.session_state[name] = st.query_params[name]
+        st.session_state.setdefault(_BY_NAME, set()).add(name)
+    elif name in st.session_state.get(_BY_NAME, ()):
+        # Streamlit takes a name it does not know out of the address; set once more, the choice comes in by its title
+        st.session_state[_BY_NAME].remove(name)
+        st.session_state[name] = st.session_state[name]
 
 
 def fill(config: type[Config], values: dict[str, Any]) -> None:
@@ -54,21 +65,21 @@ def fill(config: type[Config], values: dict[str, Any]) -> None:
 
 
 def _widget(name: str, dial: Dial, default: Any, *, bind: bool) -> None:
-    seed(name, dial.choices, default)
+    seed(name, dial.choices)
     about: dict[str, Any] = {"key": name, "help": dial.help, "bind": "query-params" if bind else None}
     label = f"{dial.label} ({dial.unit})" if dial.unit else dial.label
     if dial.choices:
         about["format_func"] = dial.choices.__getitem__
         if sum(map(len, dial.choices.values())) <= LONGEST_SEGMENTS:
-            st.segmented_control(label, list(dial.choices), required=True, width="stretch", **about)
+            st.segmented_control(label, list(dial.choices), default=default, required=True, width="stretch", **about)
         else:
-            st.selectbox(label, list(dial.choices), **about)
+            st.selectbox(label, list(dial.choices), index=list(dial.choices).index(default), **about)
     elif isinstance(default, int):
         low, high = int(dial.low or 0), int(dial.high or 2**31 - 1)
         if high - low <= WIDEST_SLIDER:
-            st.slider(label, low, high, **about)
+            st.slider(label, low, high, value=default, **about)
         else:
-            st.number_input(label, low, high, step=1, **about)
+            st.number_input(label, low, high, value=default, step=1, **about)
     else:
         low_float, high_float = float(dial.low or 0), float(dial.high or 1e9)
-        st.number_input(label, low_float, high_float, step=default / 2 or 0.001, format="%.5f", **about)
+        st.number_input(label, low_float, high_float, value=default, step=default / 2 or 0.001, format="%.5f", **about)

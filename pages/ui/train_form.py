@@ -32,10 +32,11 @@ class Settings:
 
 def settings_form() -> Settings | None:
     """Draw the form; give what it says, or None after showing what does not go together."""
-    forms.seed(DATASET, {name: spec.title for name, spec in DATASETS.items()}, default_dataset())
+    forms.seed(DATASET, {name: spec.title for name, spec in DATASETS.items()})
     dataset: str = st.selectbox(
         "Images",
         list(DATASETS),
+        index=list(DATASETS).index(default_dataset()),
         format_func=lambda name: DATASETS[name].title,
         key=DATASET,
         bind="query-params",
@@ -43,12 +44,10 @@ def settings_form() -> Settings | None:
         help="What the network learns to copy. It never sees the labels.",
     )
     st.caption(about_dataset(dataset))
-    if "budget" not in st.session_state and "budget" not in st.query_params:
-        suggest_budget()
     plain, advanced = _by_prominence(ModelConfig)
     plain_training, advanced_training = _by_prominence(TrainConfig)
     forms.dial_widgets(ModelConfig, plain)
-    forms.dial_widgets(TrainConfig, BUDGET)
+    forms.dial_widgets(TrainConfig, BUDGET, usual={"budget": enough_epochs(dataset)})
     with st.expander("More dials", icon=":material/tune:"):
         forms.dial_widgets(ModelConfig, advanced)
         forms.dial_widgets(TrainConfig, [name for name in plain_training if name not in BUDGET])
@@ -86,8 +85,12 @@ def fill(settings: Settings | None) -> None:
 def suggest_budget() -> None:
     """Set the budget to what shows a result on the chosen images, unless it is counted otherwise than in epochs."""
     if st.session_state.get("budget_unit", "epochs") == "epochs":
-        images = DATASETS[st.session_state[DATASET]].train_size
-        st.session_state["budget"] = max(1, min(MOST_EPOCHS, round(ENOUGH_IMAGES / images)))
+        st.session_state["budget"] = enough_epochs(st.session_state[DATASET])
+
+
+def enough_epochs(dataset: str) -> int:
+    """How many epochs of a dataset show a result."""
+    return max(1, min(MOST_EPOCHS, round(ENOUGH_IMAGES / DATASETS[dataset].train_size)))
 
 
 def default_dataset() -> str:
