@@ -253,15 +253,27 @@ def max_pool_unpool(
 ) -> Trace:
     """Max-pooling, then max-unpooling to the size the input had, with the places the pooling remembered.
 
-    Args and errors as of `max_pool2d` and `max_unpool2d`.
+    Args as of `max_pool2d`.
 
     Returns:
         The trace: a stage that pools, a stage that puts back.
+
+    Raises:
+        OperationError: If the sizes do not go together, or windows overlap, with the sizes that would fit: in windows
+            that overlap, two may choose the same cell, and for some inputs the result would not be determined.
 
     Example:
         >>> max_pool_unpool([[1, 2, 5, 6], [3, 4, 7, 8]], 2).result[0].astype(int).tolist()
         [[0, 0, 0, 0], [0, 4, 0, 8]]
     """
+    k = pair("kernel_size", kernel_size, 1)
+    s = k if stride is None else pair("stride", stride, 1)
+    if s[0] < k[0] or s[1] < k[1]:
+        raise OperationError(
+            f"Windows of {k[0]}x{k[1]} that move by {s[0]} and {s[1]} overlap, so two of them may choose the same "
+            f"cell, and two values would want one place. What fits: a stride of at least {max(k)}, or a window of at "
+            f"most {min(s)}."
+        )
     pooled = max_pool2d(x, kernel_size, stride=stride, padding=padding, ceil_mode=ceil_mode)
     height, width = pooled.x.shape[1:]
     back = max_unpool2d(

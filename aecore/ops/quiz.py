@@ -58,15 +58,15 @@ def questions(case: Case, number: int = 0) -> tuple[Question, Question, Question
 
 
 def show(value: float) -> str:
-    """A number as people write it, four significant digits at the most.
+    """A number as people write it: whole as it is, others with four significant digits.
 
     Example:
-        >>> show(2.0), show(-0.0625), show(1 / 3), show(float("inf"))
-        ('2', '−0.0625', '0.3333', '∞')
+        >>> show(12345.0), show(-0.0625), show(1 / 3), show(float("inf"))
+        ('12345', '−0.0625', '0.3333', '∞')
     """
     if math.isinf(value):
         return "∞"
-    return f"{value + 0.0:.4g}".replace("-", "−")
+    return (f"{value:.0f}" if value == round(value) else f"{value:.4g}").replace("-", "−")
 
 
 def _size(case: Case, number: int) -> Question:
@@ -86,6 +86,7 @@ def _size(case: Case, number: int) -> Question:
         right + 1: "Almost: one too many.",
         max(0, right - 1): "Almost: one too few.",
         right + 2: "Too many.",
+        right + 3: "Too many.",
     }
     return Question(
         f"The same operation on an input of {n} × {n}: how many rows does the output have?",
@@ -141,7 +142,7 @@ def _value(case: Case, number: int) -> Question:
     target, source = _window_and_loser(case, rng) if chosen else _pair(matrix, rng)
     x = case.x.copy()
     before, old = float(case.trace.result.ravel()[target]), float(x.ravel()[source])
-    new = float(np.ceil(x.max())) + 1 + number % 3 if chosen else old + 2 + number % 2
+    new = float(np.ceil(x.max()) + 1 + number % 3 if chosen else np.round(old) + 2 + number % 2)
     x.ravel()[source] = new
     right = float(case.replace(x=x).trace.result.ravel()[target])
     weight = float(matrix[target, source])
@@ -158,20 +159,20 @@ def _value(case: Case, number: int) -> Question:
         before + (new - old): f"That forgets how much {x_name} counts in {y_name}.",
         **({} if case.kernel is None else {before + _turned(case, target, source) * (new - old): TURNED}),
         new: f"That is the new value of {x_name} itself.",
-        right + 1: "Not quite.",
-        right - 1: "Not quite.",
-        right + 2: "Not quite.",
     }
+    unit = max(1.0, 10.0 ** math.floor(math.log10(abs(right) or 1)) / 10)  # no answer must look like another
+    wrong |= {right + many * unit: "Not quite." for many in (1, -1, 2)}
     return Question(
         f"If {x_name} were {show(new)} instead of {show(old)}, what would {y_name} be?", _answers(right, reason, wrong)
     )
 
 
 def _pair(matrix: Array, rng: np.random.Generator) -> tuple[int, int]:
-    """An output cell that depends on as many input cells as any, and one of these."""
+    """An output cell that depends on as many input cells as any, and an input cell that counts for much in it."""
     reads = (matrix != 0).sum(axis=1)
-    target = int(rng.choice(np.flatnonzero(reads == reads.max())))
-    return target, int(rng.choice(np.flatnonzero(matrix[target]) if reads.max() else np.arange(matrix.shape[1])))
+    amounts = np.abs(matrix) * (reads == reads.max())[:, None]
+    target, source = rng.choice(np.argwhere(amounts >= 0.5 * amounts.max()))
+    return int(target), int(source)
 
 
 def _window_and_loser(case: Case, rng: np.random.Generator) -> tuple[int, int]:

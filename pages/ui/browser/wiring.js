@@ -12,9 +12,10 @@ function unpackStage(packed) {
     source: cells(packed.source),
     target: cells(packed.target),
     tap: packed.tap && flatCells(cells(packed.tap), packed.kernel),
-    weight: new Float64Array(decodeBytes(packed.weight).buffer),
+    weight: packed.weight
+      ? new Float64Array(decodeBytes(packed.weight).buffer)
+      : new Float64Array(packed.count).fill(1),
   }
-  stage.count = stage.weight.length
   stage.from = flatCells(stage.source, stage.in)
   stage.to = flatCells(stage.target, stage.out)
   stage.steps = stepsOf(stage)

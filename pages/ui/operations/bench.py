@@ -60,7 +60,7 @@ def payload(case: Case) -> dict[str, Any]:
 
 
 def pack_stage(stage: Stage) -> dict[str, Any]:
-    """A stage for `unpackStage` in browser/wiring.js: cells as signed bytes, weights as doubles, in base64."""
+    """A stage for `unpackStage` in browser/wiring.js: cells as signed bytes, weights as doubles (None: all 1)."""
     return {
         "in": stage.x.shape,
         "out": stage.out_shape,
@@ -68,7 +68,8 @@ def pack_stage(stage: Stage) -> dict[str, Any]:
         "source": _bytes(stage.source),
         "target": _bytes(stage.target),
         "tap": None if stage.tap is None else _bytes(stage.tap),
-        "weight": _base64(stage.weight.astype("<f8").tobytes()),
+        "weight": None if (stage.weight == 1).all() else _base64(stage.weight.astype("<f8").tobytes()),
+        "count": len(stage.weight),
         "gathers": stage.gathers,
         "rule": stage.rule,
         "padding": stage.padding,
