@@ -269,10 +269,11 @@ def max_pool_unpool(
     k = pair("kernel_size", kernel_size, 1)
     s = k if stride is None else pair("stride", stride, 1)
     if s[0] < k[0] or s[1] < k[1]:
+        least = max(1, 2 * max(pair("padding", padding, 0)))
+        smaller = f", or a window from {least} to {min(s)}" if least <= min(s) else ""
         raise OperationError(
             f"Windows of {k[0]}x{k[1]} that move by {s[0]} and {s[1]} overlap, so two of them may choose the same "
-            f"cell, and two values would want one place. What fits: a stride of at least {max(k)}, or a window of at "
-            f"most {min(s)}."
+            f"cell, and two values would want one place. What fits: a stride of at least {max(k)}{smaller}."
         )
     pooled = max_pool2d(x, kernel_size, stride=stride, padding=padding, ceil_mode=ceil_mode)
     height, width = pooled.x.shape[1:]
