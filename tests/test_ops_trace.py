@@ -261,6 +261,7 @@ NO_PLANES: dict[str, Any] = {
     "ragged rows": [[1], [2, 3]],
     "words": [["one", "two"]],
     "a word": "one",
+    "numbers in words": [["1", "2"]],
     "not a number": [[1, math.nan]],
     "infinite": [[1, -math.inf]],
     "None": [[None]],

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from aecore.errors import OperationError
 from aecore.ops.sizes import Pair, conv_size, conv_transpose_size, pair
-from aecore.ops.trace import Array, Cells, Stage, Trace, as_planes
+from aecore.ops.trace import Array, Cells, Stage, Trace, as_numbers, as_planes
 
 
 def conv2d(x: ArrayLike, kernel: ArrayLike, *, stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1) -> Trace:
@@ -116,26 +116,21 @@ def conv_transpose2d(
     return Trace((stage,))
 
 
-def as_kernel(values: ArrayLike, channels: int, channel_axis: int) -> Array:
+def as_kernel(values: ArrayLike, channels: int | None = None, channel_axis: int = 1) -> Array:
     """A kernel as a four-dimensional float64 array; a single plane may come as (a, b).
 
     Raises:
         OperationError: If it has another number of dimensions or of input channels, or holds what is no finite number.
     """
-    try:
-        kernel = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise OperationError("A kernel has to be rows of numbers, all of the same length.") from error
+    kernel = as_numbers(values)
     if kernel.ndim == 2:
         kernel = kernel[None, None]
     if kernel.ndim != 4 or not kernel.size:
         raise OperationError(f"The kernel has shape {kernel.shape}, expected (height, width) or four dimensions.")
-    if kernel.shape[channel_axis] != channels:
+    if channels is not None and kernel.shape[channel_axis] != channels:
         raise OperationError(
             f"The kernel is for {kernel.shape[channel_axis]} input channels, but the input has {channels}."
         )
-    if not np.isfinite(kernel).all():
-        raise OperationError("Every cell of a kernel has to hold a finite number.")
     return kernel
 
 

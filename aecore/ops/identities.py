@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from aecore.errors import OperationError
-from aecore.ops.convolution import conv2d, conv_transpose2d
+from aecore.ops.convolution import as_kernel, conv2d, conv_transpose2d
 from aecore.ops.resizing import resize_conv2d
 from aecore.ops.sizes import Pair, pair, reach
 from aecore.ops.trace import Array, Trace
@@ -109,12 +109,14 @@ def fold_nearest(kernel: ArrayLike, factor: int = 2) -> Array:
         Kernel of the transposed convolution, (C, O, a + factor - 1, b + factor - 1); to be used with stride `factor`
         and padding a - 1 - (padding of the convolution).
 
+    Raises:
+        OperationError: If it is no kernel.
+
     Example:
         >>> fold_nearest(np.ones((3, 3)))[0, 0].astype(int).tolist()
         [[1, 2, 2, 1], [2, 4, 4, 2], [2, 4, 4, 2], [1, 2, 2, 1]]
     """
-    weights = np.asarray(kernel, dtype=np.float64)
-    weights = (weights[None, None] if weights.ndim == 2 else weights).swapaxes(0, 1)[:, :, ::-1, ::-1]
+    weights = as_kernel(kernel).swapaxes(0, 1)[:, :, ::-1, ::-1]
     inputs, outputs, height, width = weights.shape
     folded = np.zeros((inputs, outputs, height + factor - 1, width + factor - 1))
     for a in range(factor):

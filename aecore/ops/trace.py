@@ -264,13 +264,14 @@ class Trace:
     def receptive_field(self, cell: Cell) -> NDArray[np.bool_]:
         """Which input cells can make a difference to the output cell, as a mask (C, H, W).
 
-        In max-pooling these are all cells of the window: any of them can become the largest.
+        In max-pooling these are all cells of the window: any of them can become the largest. An unpooling after it is
+        taken with its places as they are.
 
         Raises:
             OperationError: If there is no such output cell.
         """
         shape = self.stages[-1].out_shape
-        if not inside(np.array([cell]), shape)[0]:
+        if len(cell) != len(shape) or not inside(np.array([cell]), shape)[0]:
             raise OperationError(f"There is no output cell {cell}: the output is {shape}, counted from 0.")
         reached = np.zeros(shape)
         reached[cell] = 1
@@ -286,19 +287,31 @@ def as_planes(values: ArrayLike, shape: Shape | None = None) -> Array:
     Raises:
         OperationError: For other dimensions, another shape than `shape`, an empty plane, or what is no finite number.
     """
-    try:
-        planes = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise OperationError("Expected rows of numbers, all of the same length.") from error
+    planes = as_numbers(values)
     if planes.ndim == 2:
         planes = planes[None]
     if planes.ndim != 3 or not planes.size:
         raise OperationError(f"Got an array of shape {planes.shape}, expected (height, width) or (channels, h, w).")
     if shape is not None and planes.shape != shape:
         raise OperationError(f"Got an array of shape {planes.shape}, expected {shape}.")
-    if not np.isfinite(planes).all():
-        raise OperationError("Every cell has to hold a finite number.")
     return planes
+
+
+def as_numbers(values: ArrayLike) -> Array:
+    """Numbers of any shape as float64.
+
+    Raises:
+        OperationError: For rows of different lengths and for what is no finite number.
+    """
+    try:
+        given = np.asarray(values)
+        # O: whole numbers too large for a machine's, among others
+        numbers = given.astype(np.float64 if given.dtype.kind in "biufO" else object)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise OperationError("Expected rows of numbers, all of the same length.") from error
+    if numbers.dtype != np.float64 or not np.isfinite(numbers).all():
+        raise OperationError("Every cell has to hold a finite number.")
+    return numbers
 
 
 def inside(cells: Cells, shape: Shape) -> NDArray[np.bool_]:
