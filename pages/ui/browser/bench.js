@@ -14,7 +14,7 @@ const CELLS = { largest: 44, readable: 22, smallest: 6, highest: 400, sign: 18, 
 const READABLE = 19 // pixels: in smaller cells only colours are shown
 const ROOMY = 30 // pixels: in smaller cells there is no room for a count in the corner
 const WHOLE_RUN = 14000 // milliseconds that playing may take at normal speed
-const [FASTEST, SLOWEST] = [40, 750] // milliseconds of a step
+const [FASTEST, SLOWEST] = [5, 750] // milliseconds of a step
 const QUIET = 250 // milliseconds without typing before the server is told
 
 // Returns take(data, send), to be called with everything the server sends.
@@ -41,6 +41,7 @@ function startBench(root) {
     if (!fresh && colours.dark === dark) return
     if (fresh && data && sameShapes(newData)) remember()
     else if (fresh) past.length = 0
+    find(".undo").disabled = !past.length
     data = newData
     const palette = dark ? data.palette.dark : data.palette.light
     colours = {
@@ -142,7 +143,13 @@ function startBench(root) {
     for (const pass of passes) full.push(addUp(pass, full[full.length - 1], numbers.w))
     const kernelPass = passes.findIndex((pass) => pass.tap)
     const read = backward && kernelPass >= 0 ? forward[passes.length - 1 - kernelPass] : null // what the kernel met
-    return { passes, full, overlaps: overlapOf(passes), kernelPass, read, backward }
+    const overlaps = overlapOf(passes)
+    const limits = {
+      full: full.map(limitOf),
+      overlaps: overlaps.map(limitOf),
+      kernelGradient: read && limitOf(gradientOfKernel(passes[kernelPass], full[kernelPass], read, numbers.w.length)),
+    }
+    return { passes, full, overlaps, limits, kernelPass, read, backward, matrix: null }
   }
 
   // Where each product reads and writes, as places in the planes' frames.
@@ -222,6 +229,7 @@ function startBench(root) {
       timeline: passes.flatMap((pass, p) => pass.steps.map(([first, end]) => ({ pass: p, first, end }))),
     }
     find(".position").max = scene.timeline.length
+    drawStill()
     fit()
   }
 
@@ -229,6 +237,7 @@ function startBench(root) {
   const recompute = () => {
     const computed = compute()
     Object.assign(scene, computed, locate(computed.passes, scene.planes))
+    drawStill()
     seek(at)
   }
 
@@ -236,6 +245,7 @@ function startBench(root) {
     const width = find(".planes").clientWidth
     if (!width || !scene) return
     const cell = fitCell(scene.row, width, CELLS)
+    scene.matrix = null // its size, too, follows the width
     root.style.setProperty("--cell", `${cell}px`)
     find(".planes").classList.toggle("small", cell < READABLE)
     find(".planes").classList.toggle("tight", cell < ROOMY)
@@ -350,31 +360,23 @@ function startBench(root) {
     const overlap = look.view === "overlap"
     scene.planes.forEach((plane, p) => {
       const counting = overlap && p > 0
-      const full = scene.full[p]
       const unwritten = (i) => !scene.landed[p][i] && !plane.cells[i].matches(".outside")
       drawPlane(plane, {
         values: counting ? scene.written[p] : scene.shown[p],
         blank: (i) => p > 0 && unwritten(i) && !finished(p - 1),
-        limit: counting ? limitOf(scene.overlaps[p]) : limitOf(full),
+        limit: counting ? scene.limits.overlaps[p] : scene.limits.full[p],
         colours: counting ? colours.counts : colours.signed,
         signed: !counting,
         badge: (i) =>
           !counting && p > 0 && !scene.passes[p - 1].gathers && scene.landed[p][i] > 1 ? `${scene.landed[p][i]}×` : null,
       })
-      plane.figure.setAttribute("role", "group")
-      plane.figure.setAttribute("aria-label", spoken(plane, full))
     })
-    const signed = { colours: colours.signed }
-    if (scene.kernel) drawPlane(scene.kernel, { values: numbers.w, limit: limitOf(numbers.w), ...signed })
-    if (scene.met) {
-      drawPlane(scene.met, { values: inFrame(scene.met, scene.read), limit: limitOf(scene.read), ...signed })
-      const whole = new Float64Array(numbers.w.length)
-      const pass = scene.passes[scene.kernelPass]
-      for (let t = 0; t < pass.count; t++) {
-        if (pass.to[t] < 0) continue
-        whole[pass.tap[t]] += pass.weight[t] * scene.full[scene.kernelPass][pass.from[t]] * scene.read[pass.to[t]]
-      }
-      drawPlane(scene.kernelGradient, { values: scene.collected, limit: limitOf(whole), ...signed })
+    if (scene.kernelGradient) {
+      drawPlane(scene.kernelGradient, {
+        values: scene.collected,
+        limit: scene.limits.kernelGradient,
+        colours: colours.signed,
+      })
     }
     find(".position").value = at
     find(".step").value = `${at} of ${scene.timeline.length}`
@@ -384,6 +386,16 @@ function startBench(root) {
     find(".back").disabled = at === 0
     find(".on").disabled = at === scene.timeline.length
     drawPanel()
+  }
+  // What no step changes: the planes that are only read, and the words for those who do not see.
+  const drawStill = () => {
+    const signed = { colours: colours.signed }
+    if (scene.kernel) drawPlane(scene.kernel, { values: numbers.w, limit: limitOf(numbers.w), ...signed })
+    if (scene.met) drawPlane(scene.met, { values: inFrame(scene.met, scene.read), limit: limitOf(scene.read), ...signed })
+    scene.planes.forEach((plane, p) => {
+      plane.figure.setAttribute("role", "group")
+      plane.figure.setAttribute("aria-label", spoken(plane, scene.full[p]))
+    })
   }
   const spoken = (plane, values) => {
     const [, height, width] = plane.shape
@@ -407,11 +419,9 @@ function startBench(root) {
     }
     if (scene.met && tap) markCells(scene.met, places(scene.to[step.pass]))
     if (moving) {
-      for (const place of places(scene.to[step.pass])) {
-        if (scene.landed[step.pass + 1][place] > (scene.passes[step.pass].gathers ? 0 : 1)) {
-          land(scene.planes[step.pass + 1].cells[place])
-        }
-      }
+      const earlier = scene.passes[step.pass].gathers ? 0 : 1 // a stamp lights up where others were before
+      const lit = places(scene.to[step.pass]).filter((place) => scene.landed[step.pass + 1][place] > earlier)
+      land(lit.map((place) => scene.planes[step.pass + 1].cells[place]))
     }
   }
   const drawPanel = () => {

@@ -94,7 +94,23 @@ function drawOverlap(panel, scene, { rows, ratio, note }) {
   panel.replaceChildren(title, text, html("p", "note", note))
 }
 
+// The matrix is painted once for its numbers; a step only moves the window on it.
 function drawMatrix(panel, scene, numbers, colours, at) {
+  scene.matrix ??= paintMatrix(panel, scene, numbers, colours)
+  const { parts, marker, cell, rows, columns } = scene.matrix
+  if (panel.firstChild !== parts[0]) panel.replaceChildren(...parts)
+  const step = scene.timeline[at - 1]
+  marker.hidden = !step || scene.passes.length > 1
+  if (marker.hidden) return
+  // the cell a step belongs to is a row (it gathers) or a column (it hands out) of the matrix
+  const pass = scene.passes[0]
+  const place = cell * (pass.gathers ? pass.to[step.first] : pass.from[step.first])
+  marker.style.width = `${pass.gathers ? columns * cell : cell}px`
+  marker.style.height = `${pass.gathers ? cell : rows * cell}px`
+  marker.style.transform = pass.gathers ? `translateY(${place}px)` : `translateX(${place}px)`
+}
+
+function paintMatrix(panel, scene, numbers, colours) {
   const { passes, planes } = scene
   const [first, last] = [planes[0], planes[planes.length - 1]]
   const columns = size(first.shape)
@@ -115,22 +131,12 @@ function drawMatrix(panel, scene, numbers, colours, at) {
   const context = canvas.getContext("2d")
   context.scale(sharp, sharp)
   const middle = (colours.signed.length - 1) / 2
-  const rgb = ([red, green, blue], alpha = 1) => `rgba(${red}, ${green}, ${blue}, ${alpha})`
   const gap = cell > 4 ? 1 : 0
   for (let i = 0; i < matrix.length; i++) {
     const share = limit ? matrix[i] / limit : 0
-    context.fillStyle = rgb(colours.signed[Math.round(middle + share * middle)])
+    const [red, green, blue] = colours.signed[Math.round(middle + share * middle)]
+    context.fillStyle = `rgb(${red}, ${green}, ${blue})`
     context.fillRect((i % columns) * cell, Math.floor(i / columns) * cell, cell - gap, cell - gap)
-  }
-  const step = scene.timeline[at - 1]
-  if (step && passes.length === 1) {
-    // the cell the step belongs to is a row (it gathers) or a column (it hands out) of the matrix
-    context.strokeStyle = getComputedStyle(panel).getPropertyValue("--half")
-    context.lineWidth = Math.min(3, Math.max(1.5, cell / 4))
-    const pass = passes[0]
-    const line = pass.gathers ? pass.to[step.first] : pass.from[step.first]
-    if (pass.gathers) context.strokeRect(0.5, line * cell - 0.5, columns * cell - 1, cell)
-    else context.strokeRect(line * cell - 0.5, 0.5, cell, rows * cell - 1)
   }
 
   const name = (plane, index) => {
@@ -138,15 +144,11 @@ function drawMatrix(panel, scene, numbers, colours, at) {
     const channel = channels > 1 ? `${Math.floor(index / (height * width))}, ` : ""
     return `${plane.letter}[${channel}${Math.floor(index / width) % height}, ${index % width}]`
   }
-  const title = html("h4", "", `${last.letter} = M ${first.letter}, with M of ${rows}×${columns} cells`)
-  const note = html("p", "note", "")
   const zeros = matrix.reduce((count, value) => count + (value === 0), 0)
   const usual =
     `Rows are the cells of ${last.letter}, columns those of ${first.letter}, both read line by line. ` +
     `${zeros.toLocaleString("en")} of ${matrix.length.toLocaleString("en")} entries are 0. Point at one.`
-  note.textContent = usual
-  const box = html("div", "matrix")
-  box.append(canvas)
+  const note = html("p", "note", usual)
   canvas.onpointermove = (event) => {
     const { left, top } = canvas.getBoundingClientRect()
     const [r, c] = [Math.floor((event.clientY - top) / cell), Math.floor((event.clientX - left) / cell)]
@@ -154,10 +156,14 @@ function drawMatrix(panel, scene, numbers, colours, at) {
     note.textContent = `${name(first, c)} counts ${writeNumber(matrix[r * columns + c])} times in ${name(last, r)}.`
   }
   canvas.onpointerleave = () => (note.textContent = usual)
+  const title = html("h4", "", `${last.letter} = M ${first.letter}, with M of ${rows}×${columns} cells`)
   const scale = html("span", "scale number")
   const bar = html("i", "")
   bar.style.background = `linear-gradient(90deg, ${colours.anchors.join(", ")})`
   scale.append(`−${writeNumber(limit)}`, bar, `+${writeNumber(limit)}`)
   title.append(scale)
-  panel.replaceChildren(title, box, note)
+  const box = html("div", "matrix")
+  const marker = html("div", "window")
+  box.append(canvas, marker)
+  return { parts: [title, box, note], marker, cell, rows, columns }
 }

@@ -166,7 +166,8 @@ function drawPlane(plane, { values, blank = () => false, limit, colours, signed 
 
 // Marks the cells of one step (places in the frame) and lays the window around them.
 function markCells(plane, places) {
-  plane.cells.forEach((cell) => cell.classList.remove("hit"))
+  for (const place of plane.hit ?? []) plane.cells[place].classList.remove("hit")
+  plane.hit = places
   plane.parts.forEach((part) => part.classList.remove("idle"))
   plane.marker.hidden = !places.length
   if (!places.length) return
@@ -186,10 +187,10 @@ function markCells(plane, places) {
   style.transform = `translate(calc(${offsetLeft}px + ${left} * var(--cell)), calc(${offsetTop}px + ${top} * var(--cell)))`
 }
 
-function land(cell) {
-  cell.classList.remove("landed")
-  void cell.offsetWidth // begins the animation anew
-  cell.classList.add("landed")
+function land(cells) {
+  for (const cell of cells) cell.classList.remove("landed")
+  void cells[0]?.offsetWidth // begins the animation anew
+  for (const cell of cells) cell.classList.add("landed")
 }
 
 // The largest cell at which no plane is wider than the bench and all lines together are not too high. Rather than

@@ -72,6 +72,16 @@ function addUp(stage, values, kernel) {
   return result
 }
 
+// Gradient of the kernel: `values` are the gradients that pass backward through a reversed stage, `met` what the kernel
+// met going forward.
+function gradientOfKernel(stage, values, met, length) {
+  const gradient = new Float64Array(length)
+  for (let t = 0; t < stage.count; t++) {
+    if (stage.to[t] >= 0) gradient[stage.tap[t]] += stage.weight[t] * values[stage.from[t]] * met[stage.to[t]]
+  }
+  return gradient
+}
+
 // Values of all planes from the input to the output. Where the products depend on the values (max-pooling, and the
 // unpooling after it), they are brought up to date.
 function runForward(stages, x, kernel) {
