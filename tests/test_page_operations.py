@@ -247,3 +247,19 @@ def test_the_case_of_the_page_is_the_case_of_the_package() -> None:
     case = Case.from_presets(setting, x="step", kernel="blur")
     assert sent(at)["x"] == case.x.ravel().tolist()
     assert sent(at)["stages"][0]["out"] == list(case.trace.result.shape)
+
+
+@pytest.mark.parametrize(
+    ("link", "direction", "pattern", "ratio"),
+    [
+        ({"operation": "conv_transpose2d"}, "forward", "4 2 / 2 1, again and again", "4"),
+        ({"operation": "conv2d", "stride": "2"}, "backward", "4 2 / 2 1, again and again", "4"),
+        ({"operation": "bed_of_nails"}, "forward", "1 0 / 0 0, again and again", "∞"),
+        ({"operation": "max_pool2d"}, "forward", "1 1 / 1 1, again and again", "1"),
+        ({"operation": "max_pool2d"}, "backward", "the winner of each window, wherever it is", "∞"),
+    ],
+)
+def test_what_is_said_of_overlaps_is_so(link: dict[str, str], direction: str, pattern: str, ratio: str) -> None:
+    said = sent(open_page(**link))["periods"][direction]
+    assert said["pattern"].endswith(pattern)
+    assert said["ratio"] == ratio

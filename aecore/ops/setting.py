@@ -122,17 +122,21 @@ class Setting(Config):
 def overlap_period(setting: Setting, *, backward: bool = False) -> Array:
     """One period of a setting's overlap map away from the edges, forward or backward: (rows, columns), read-only.
 
+    It begins with a cell that is written to most.
+
     Raises:
         OperationError: If the sizes do not go together on an input of any size.
 
     Example:
         >>> overlap_period(Setting(operation="conv_transpose2d", kernel=3, stride=2)).astype(int).tolist()
-        [[1, 2], [2, 4]]
+        [[4, 2], [2, 1]]
     """
     trace = _with_an_inside(setting)
     if backward:
         trace = trace.backward(np.ones(trace.result.shape))
-    counts: Array = central_period(trace.overlap, setting.about.repeats(setting))[0].copy()
+    period = central_period(trace.overlap, setting.about.repeats(setting))[0]
+    most = np.unravel_index(period.argmax(), period.shape)
+    counts: Array = np.roll(period, (-most[0], -most[1]), axis=(0, 1))
     counts.flags.writeable = False
     return counts
 

@@ -85,11 +85,10 @@ function drawProducts(panel, scene, numbers, at) {
   panel.replaceChildren(title, grid, sum)
 }
 
-function drawOverlap(panel, scene, { rows, ratio, note }) {
+function drawOverlap(panel, scene, { pattern, ratio, note }) {
   const last = scene.planes[scene.planes.length - 1]
   const title = html("h4", "", `How often each cell of ${last.letter} is written to`)
-  const pattern = rows.map((row) => row.map(writeNumber).join(" ")).join(" / ")
-  const text = html("p", "sum", `Away from the edges: ${pattern}, again and again. Largest over smallest: `)
+  const text = html("p", "sum", `Away from the edges: ${pattern}. Largest over smallest: `)
   text.append(html("b", "ratio", ratio))
   panel.replaceChildren(title, text, html("p", "note", note))
 }

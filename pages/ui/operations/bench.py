@@ -76,19 +76,21 @@ def pack_stage(stage: Stage) -> dict[str, Any]:
     }
 
 
-def period(case: Case, *, backward: bool) -> dict[str, Any]:
+def period(case: Case, *, backward: bool) -> dict[str, str]:
     """What there is to say about a case's overlaps: their pattern, its ratio, what follows."""
     counts = overlap_period(case.setting, backward=backward)
     ratio = evenness(counts)
-    if any(stage.rule == "max" for stage in case.trace.stages):
-        note = "Which cells these are depends on the numbers: each window has one winner, and only that is passed on."
+    pattern = f"{' / '.join(' '.join(map(show, row)) for row in counts)}, again and again"
+    if math.isinf(ratio) and any(stage.rule == "max" for stage in case.trace.stages):
+        pattern = "the winner of each window, wherever it is"
+        note = "Which cells these are depends on the numbers; the others get nothing."
     elif math.isinf(ratio):
         note = "Some cells are never written to: something that fills the holes has to follow."
     elif ratio > 1:
         note = "Uneven: even if all numbers are alike, the pattern shows. In pictures it is called the checkerboard."
     else:
         note = "Even: where all numbers are alike, no pattern appears away from the edges."
-    return {"rows": counts.tolist(), "ratio": show(ratio), "note": note}
+    return {"pattern": pattern, "ratio": show(ratio), "note": note}
 
 
 def _bytes(cells: Cells) -> str:
