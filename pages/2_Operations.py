@@ -7,7 +7,7 @@ import sys
 import streamlit as st
 
 from aecore.errors import AecoreError
-from pages.ui.frame import frame, show_error
+from pages.ui.frame import frame, show_error, told_kindly
 
 
 def main() -> None:
@@ -36,16 +36,18 @@ def workshop() -> None:
         except AecoreError as error:
             show_error(error)
             return
-        bench(case)
-        notes.try_next(case)
+        with told_kindly():
+            bench(case)
+            notes.try_next(case)
     state.write_link(case)
     told = st.empty()
     off = notes.difference_to_torch(case) if "torch" in sys.modules else None
-    with told.container():
+    with told.container(), told_kindly():
         notes.tell(case, off)
-    quiz(case)
+    with told_kindly():
+        quiz(case)
     if off is None:  # all else is on the screen while torch is loaded
-        with told.container():
+        with told.container(), told_kindly():
             notes.tell(case, notes.difference_to_torch(case))
 
 

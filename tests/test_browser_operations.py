@@ -283,6 +283,47 @@ def test_what_is_no_number_changes_nothing_and_is_told(page: Page, lab: str) -> 
         assert numbers(page, "last") == before
 
 
+def test_a_last_edit_survives_another_setting_and_another_page(page: Page, lab: str) -> None:
+    """What was typed a moment ago is not lost to a click elsewhere, and does not break the page it leads to."""
+    open_operations(page, lab, SAME_SIZE)
+    cell(page, "w", 0, 0).fill("50")
+    page.get_by_role("slider", name="Stride").press("ArrowRight")
+    expect(page.locator(".plane.last .cell")).to_have_count(4, timeout=PATIENCE)
+    assert numbers(page, "kernel")[0] == "50"
+    cell(page, "w", 0, 1).fill("60")
+    page.get_by_role("link", name="Home").first.click()
+    expect(page.get_by_role("heading", name="What is an autoencoder?")).to_be_visible(timeout=PATIENCE)
+    settled(page)
+    expect(page.get_by_text("encountered an error")).to_have_count(0)
+    page.get_by_role("link", name="Operations").first.click()
+    expect(cell(page, "w", 0, 0)).to_have_value("50", timeout=PATIENCE)
+
+
+def test_undo_goes_back_step_by_step_by_keyboard(page: Page, lab: str) -> None:
+    open_operations(page, lab, SAME_SIZE)
+    for column, text in enumerate(("7", "8", "9")):
+        type_into(page, "w", 0, column, text)
+    for _ in range(3):
+        page.keyboard.press("Control+z")
+    assert numbers(page, "kernel") == ["1"] * 9
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+
+
+def test_large_numbers_are_short_in_cells_and_whole_beside_them(page: Page, lab: str) -> None:
+    open_operations(
+        page, lab, "operation=conv2d&size=2&kernel=2&padding=0&x=1000_1000_1000_1000&w=-1000_-1000_-1000_-1"
+    )
+    assert numbers(page, "last") == ["-3e6"]
+    expect(page.locator(".panel .sum b")).to_have_text("−3001000")
+
+
+def test_the_gradient_of_a_maximum_goes_to_the_winner(page: Page, lab: str) -> None:
+    open_operations(page, lab, "operation=max_pool2d&size=4&x=counting&direction=backward")
+    expect(page.locator(".panel h4")).to_have_text(
+        "Step 4: dy[1, 1] = 1 goes to the winner, dx[3, 3]; the others get nothing"
+    )
+
+
 def test_typing_fast_loses_nothing(page: Page, lab: str) -> None:
     """Edits go on while the server still answers earlier ones."""
     open_operations(page, lab, SAME_SIZE)

@@ -87,6 +87,21 @@ def _with_line(operation: str, line: str) -> Any:
     return dataclasses.replace(about, torch=lambda setting: f"{about.torch(setting)}\n{line}")
 
 
+@pytest.mark.parametrize("operation", NAMES)
+def test_what_is_said_away_from_the_edges_can_be_said_of_every_setting(operation: str) -> None:
+    @settings(max_examples=100, deadline=None)
+    @given(cases(operation))
+    def holds(case: Case) -> None:
+        assert receptive_side(case.setting) >= 1
+        for backward in (False, True):
+            period = overlap_period(case.setting, backward=backward)
+            assert period.shape == (case.setting.about.repeats(case.setting),) * 2
+            assert period.max() == period[0, 0] > 0
+            assert case.overlaps(backward=backward).max() > 0
+
+    holds()
+
+
 def test_the_field_of_a_maximum_is_its_window() -> None:
     for operation in ("max_pool2d", "max_unpool2d"):
         assert receptive_side(Setting(operation=operation, kernel=3, stride=3, padding=0)) == 3

@@ -53,6 +53,10 @@ def test_the_digit_is_one_of_the_digits() -> None:
     images = load_dataset("digits8").test[:, 0].numpy()
     assert any((np.rint(image / 255 * 16) == whole).all() for image in images)
     assert (INPUTS["digit"].make(4) == whole[2:6, 2:6]).all(), "a patch from its middle"
+    for side in range(9, 49):
+        large = INPUTS["digit"].make(side)
+        assert large.shape == (side, side), "as a gradient of a large output: on empty paper"
+        assert large.sum() == whole.sum()
 
 
 @pytest.mark.parametrize("n", SIZES)

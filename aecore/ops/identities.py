@@ -24,10 +24,12 @@ class Identity:
     Attributes:
         left: What the one way gives.
         right: What the other gives, of the same shape.
+        call: How torch is asked for the right side; `w` is the kernel.
     """
 
     left: Array
     right: Array
+    call: str = ""
 
     @property
     def difference(self) -> float:
@@ -65,7 +67,7 @@ def gradient_is_transposed(
     """
     forward = conv2d(x, kernel, stride=stride, padding=padding, dilation=dilation)
     back = _transpose(forward, gradient, stride, padding, dilation)
-    return Identity(forward.backward(gradient).result, back.result)
+    return Identity(forward.backward(gradient).result, back.result, _call("dy", stride, padding, dilation, forward))
 
 
 def matrices_are_transposed(
@@ -80,16 +82,33 @@ def matrices_are_transposed(
     """
     forward = conv2d(x, kernel, stride=stride, padding=padding, dilation=dilation)
     back = _transpose(forward, np.zeros(forward.result.shape), stride, padding, dilation)
-    return Identity(forward.matrix().T, back.matrix())
+    return Identity(forward.matrix().T, back.matrix(), _call("y", stride, padding, dilation, forward))
 
 
 def _transpose(forward: Trace, y: ArrayLike, stride: Pair, padding: Pair, dilation: Pair) -> Trace:
     """The transposed convolution that leads from the shape of a convolution's output back to that of its input."""
     assert forward.kernel is not None, "a convolution has a kernel"
+    left_over = _left_over(forward, stride, padding, dilation)
+    return conv_transpose2d(
+        y, forward.kernel, stride=stride, padding=padding, output_padding=left_over, dilation=dilation
+    )
+
+
+def _left_over(forward: Trace, stride: Pair, padding: Pair, dilation: Pair) -> tuple[int, int]:
+    """Rows and columns at the end that the stride of a convolution left unread: the output padding of the way back."""
+    assert forward.kernel is not None, "a convolution has a kernel"
     s, p, d = pair("stride", stride, 1), pair("padding", padding, 0), pair("dilation", dilation, 1)
     sides, spans = forward.x.shape[1:], forward.kernel.shape[2:]
     rows, columns = ((sides[axis] + 2 * p[axis] - reach(spans[axis], d[axis])) % s[axis] for axis in (0, 1))
-    return conv_transpose2d(y, forward.kernel, stride=s, padding=p, output_padding=(rows, columns), dilation=d)
+    return rows, columns
+
+
+def _call(argument: str, stride: Pair, padding: Pair, dilation: Pair, forward: Trace) -> str:
+    rows, columns = _left_over(forward, stride, padding, dilation)
+    return (
+        f"F.conv_transpose2d({argument}, w, stride={stride}, padding={padding}, "
+        f"output_padding={rows if rows == columns else (rows, columns)}, dilation={dilation})"
+    )
 
 
 def fold_nearest(kernel: ArrayLike, factor: int = 2) -> Array:
@@ -154,7 +173,8 @@ def nearest_is_transposed(x: ArrayLike, kernel: ArrayLike, *, factor: int = 2, p
             f"such cells. What fits: padding from 0 to {side - 1}."
         )
     folded = fold_nearest(resized.kernel, factor)
-    return Identity(resized.result, conv_transpose2d(x, folded, stride=factor, padding=side - 1 - padding).result)
+    right = conv_transpose2d(x, folded, stride=factor, padding=side - 1 - padding).result
+    return Identity(resized.result, right, f"F.conv_transpose2d(x, w, stride={factor}, padding={side - 1 - padding})")
 
 
 def phase_sums(kernel: Array, stride: int) -> Array:

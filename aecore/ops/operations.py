@@ -86,8 +86,8 @@ OPERATIONS: dict[str, Operation] = {
         half="encoder",
         help="Each output cell lays the kernel on the input, multiplies what lies on each other, and adds up.",
         notice="With a 3×3 kernel, stride 1 and padding 1 the output has the size of the input; with stride 2, half. "
-        "An encoder uses it to look for one pattern everywhere. The dashed cells are padding: zeros, which make the "
-        "values at the edge smaller.",
+        "An encoder uses it to look for one pattern everywhere. Padding, the dashed cells, is zeros: at the edge, part "
+        "of the kernel sees nothing.",
         source="Dumoulin & Visin, A guide to convolution arithmetic for deep learning (2016), relationships 6 and 15",
         dials=("size", "kernel", "stride", "padding", "dilation"),
         usual={"size": 4, "kernel": 3, "stride": 1, "padding": 1, "x": "counting", "w": "ones"},
@@ -174,7 +174,7 @@ OPERATIONS: dict[str, Operation] = {
         formula=r"y_{i f,\; j f} = x_{i,j}, \quad 0 \text{ elsewhere}",
         size_formula=r"{n} \cdot {f}",
         torch=lambda t: (
-            f"y = F.conv_transpose2d(x, torch.ones(1, 1, 1, 1, dtype=x.dtype)"
+            f"y = F.conv_transpose2d(x, x.new_ones(1, 1, 1, 1)"
             f"{_arguments(stride=t.factor, output_padding=t.factor - 1)})"
         ),
         repeats=lambda t: t.factor,
@@ -233,7 +233,7 @@ OPERATIONS: dict[str, Operation] = {
         half="decoder",
         help="First every cell is enlarged, then a convolution of stride 1 runs over the result.",
         notice="Whatever the kernel, a flat input gives a flat output away from the edges: no checkerboard. With "
-        "nearest-neighbour enlargement it equals one transposed convolution, as the proof below shows.",
+        "nearest-neighbour enlargement it equals one transposed convolution; the proof is computed below.",
         source="Odena, Dumoulin & Olah, Deconvolution and checkerboard artifacts, Distill (2016)",
         dials=("size", "factor", "mode", "kernel", "padding"),
         usual={"size": 3, "factor": 2, "mode": "nearest", "kernel": 3, "padding": 1, "x": "counting", "w": "ones"},
@@ -251,7 +251,8 @@ OPERATIONS: dict[str, Operation] = {
         half="decoder",
         help="A convolution makes one plane for each place of a block; pixel shuffle then weaves the planes together.",
         notice="Each place of a block has a kernel of its own. Where these kernels differ in their sums, a flat input "
-        "comes out patterned; start them all alike (the preset Copy) and it is nearest-neighbour upsampling.",
+        "comes out patterned; start them all alike, and it is nearest-neighbour upsampling "
+        "after a convolution.",
         source="Shi et al., Real-time single image and video super-resolution, CVPR (2016), equations 3 and 4",
         dials=("size", "factor", "kernel", "padding"),
         usual={"size": 3, "factor": 2, "kernel": 3, "padding": 1, "x": "counting", "w": "random"},

@@ -54,6 +54,8 @@ def central_period(overlap: Array, period: Pair) -> Array:
     """
     rows, columns = pair("period", period, 1)
     top, left = (overlap.shape[1] - rows) // 2, (overlap.shape[2] - columns) // 2
+    assert top >= 0, "the map holds at least one period"
+    assert left >= 0, "the map holds at least one period"
     return overlap[:, top : top + rows, left : left + columns]
 
 

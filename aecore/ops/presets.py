@@ -65,12 +65,13 @@ def _random(n: int) -> Array:
 
 
 def _digit(n: int) -> Array:
-    """The middle of a handwritten digit, ink from 0 to 16: of the 8x8 digits that scikit-learn brings."""
+    """The middle of a handwritten digit on empty paper, ink from 0 to 16: of the 8x8 digits scikit-learn brings."""
     from aecore.data import load_dataset  # late: it loads torch, and no other preset needs that
 
     ink = np.rint(load_dataset("digits8").test[DIGIT, 0].numpy() * (16 / 255))
-    first = (len(ink) - n) // 2
-    patch: Array = ink[first : first + n, first : first + n].astype(np.float64)
+    paper = np.pad(ink, max(0, (n - len(ink) + 1) // 2)).astype(np.float64)
+    first = (len(paper) - n) // 2
+    patch: Array = paper[first : first + n, first : first + n]
     return patch
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from aecore.errors import OperationError
 from aecore.ops.overlap import evenness
-from aecore.ops.setting import Case, Setting, overlap_period
+from aecore.ops.setting import Case, Setting
 from aecore.ops.trace import Array, inside
 
 CHOICES = 4
@@ -58,7 +58,7 @@ def questions(case: Case, number: int = 0) -> tuple[Question, Question, Question
 
 
 def show(value: float) -> str:
-    """A number as people write it: whole as it is, others with four significant digits.
+    """A number as people write it: whole as it is, others with four significant digits or one decimal.
 
     Example:
         >>> show(12345.0), show(-0.0625), show(1 / 3), show(float("inf"))
@@ -66,7 +66,9 @@ def show(value: float) -> str:
     """
     if math.isinf(value):
         return "∞"
-    return (f"{value:.0f}" if value == round(value) else f"{value:.4g}").replace("-", "−")
+    if value == round(value):
+        return f"{value:.0f}".replace("-", "−")
+    return (f"{value:.1f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", "−")
 
 
 def _size(case: Case, number: int) -> Question:
@@ -75,22 +77,22 @@ def _size(case: Case, number: int) -> Question:
     right = _side(setting, n)
     assert right is not None, "a larger input fits where a smaller one does"
     formula = setting.size_formula(n)[1]
-    wrong = {
-        _side(Setting.from_dict({**setting.to_dict(), name: none}), n): f"That leaves out the {name.replace('_', ' ')}."
+    wrong = [
+        (_side(Setting.from_dict({**setting.to_dict(), name: none}), n), f"That leaves out the {told}.")
         for name, none in LEFT_OUT.items()
-        if name in setting.about.dials and getattr(setting, name) != none
-    }
-    wrong |= {
-        n: "That is the size of the input.",
-        case.trace.result.shape[1]: "That is the size for the present input.",
-        right + 1: "Almost: one too many.",
-        max(0, right - 1): "Almost: one too few.",
-        right + 2: "Too many.",
-        right + 3: "Too many.",
-    }
+        if name in setting.about.dials and getattr(setting, name) != none and (told := name.replace("_", " "))
+    ]
+    wrong += [
+        (n, "That is the size of the input."),
+        (case.trace.result.shape[1], "That is the size for the present input."),
+        (right + 1, "Almost: one too many."),
+        (right - 1, "Almost: one too few."),
+        (right + 2, "Too many."),
+        (right + 3, "Too many."),
+    ]
     return Question(
         f"The same operation on an input of {n} × {n}: how many rows does the output have?",
-        _answers(float(right), f"${formula} = {right}$", {float(k): v for k, v in wrong.items() if k}),
+        _answers(float(right), f"${formula} = {right}$", [(float(side), why) for side, why in wrong if side]),
     )
 
 
@@ -108,29 +110,31 @@ def _side(setting: Setting, n: int) -> int | None:
 def _evenness(case: Case) -> Question:
     """Asked where cells are written to again and again: forward if the operation hands out, else backward."""
     backward = case.trace.stages[0].gathers and case.setting.about.half != "decoder"
-    counts = overlap_period(case.setting, backward=backward)
+    chosen = case.chooses(backward=backward)
+    counts = case.overlaps(backward=backward)
     right = evenness(counts)
     direction = "Going backward, when gradients are handed back to the input" if backward else "Going forward"
-    if math.isinf(right):
+    where = "for the numbers shown" if chosen else "away from the edges"
+    if chosen:
+        reason = (
+            "Each window has one winner, which gets everything: here cells are written to "
+            f"{show(counts.min())} to {show(counts.max())} times."
+        )
+    elif math.isinf(right):
         reason = "Some cells are never written to, so the ratio has no bound: there are holes."
-        if any(stage.rule == "max" for stage in case.trace.stages):
-            reason = "Each window has one winner, which gets everything; the other cells get nothing."
     else:
         rows = "; ".join(", ".join(map(show, row)) for row in counts)
         reason = f"Away from the edges the counts repeat as {rows}. The largest over the smallest: {show(right)}."
-    rows_alone = math.sqrt(right)
-    wrong = {
-        rows_alone: "That is the ratio along rows alone; rows and columns multiply.",
-        1.0: "It would be even if the stride divided the kernel.",
-        float(counts.max()): "That is the largest count itself, not its ratio to the smallest.",
-        2.0: "Count how many stamps reach each cell.",
-        4.0: "Count how many stamps reach each cell.",
-        math.inf: "Every cell is written to at least once.",
-        9.0: "That would be the count of a whole 3 × 3 kernel.",
-    }
+    wrong = [
+        (math.sqrt(right), "That is the ratio along rows alone; rows and columns multiply."),
+        (1.0, "That would be perfectly even."),
+        (float(counts.max()), "That is the largest count itself, not its ratio to the smallest."),
+        *((number, "Count how often each cell is written to.") for number in (2.0, 4.0)),
+        (math.inf, "Every cell is written to at least once."),
+        (9.0, "That would be the count of a whole 3 × 3 kernel."),
+    ]
     return Question(
-        f"{direction}: away from the edges, how many times as often is the most written cell written to as the least "
-        "written one?",
+        f"{direction}: {where}, how many times as often is the most written cell written to as the least written one?",
         _answers(right, reason, wrong, {math.inf: "some cells are never written to"}),
     )
 
@@ -149,19 +153,21 @@ def _value(case: Case, number: int) -> Question:
     x_name, y_name = _name("x", source, case.x), _name("y", target, case.trace.result)
     if chosen:
         reason = f"{x_name} is now the largest of its window, so it wins: {y_name} is {show(right)}."
+        if len(case.trace.stages) > 1 and target != source:
+            reason = f"{x_name} now wins its window and goes back to its own place, so {y_name} is {show(right)}."
     else:
         reason = (
             f"{x_name} counts {show(weight)} times in {y_name}, and it changes by {show(new - old)}: "
             f"{show(before)} + {show(weight)} · {show(new - old)} = {show(right)}."
         )
-    wrong = {
-        before: f"That is its present value, but {y_name} depends on {x_name}.",
-        before + (new - old): f"That forgets how much {x_name} counts in {y_name}.",
-        **({} if case.kernel is None else {before + _turned(case, target, source) * (new - old): TURNED}),
-        new: f"That is the new value of {x_name} itself.",
-    }
+    wrong = [
+        (before, f"That is its present value, but {y_name} depends on {x_name}."),
+        (before + (new - old), f"That forgets how much {x_name} counts in {y_name}."),
+        *([] if case.kernel is None else [(before + _turned(case, target, source) * (new - old), TURNED)]),
+        (new, f"That is the new value of {x_name} itself."),
+    ]
     unit = max(1.0, 10.0 ** math.floor(math.log10(abs(right) or 1)) / 10)  # no answer must look like another
-    wrong |= {right + many * unit: "Not quite." for many in (1, -1, 2)}
+    wrong += [(right + many * unit, "Not quite.") for many in (1, -1, 2)]
     return Question(
         f"If {x_name} were {show(new)} instead of {show(old)}, what would {y_name} be?", _answers(right, reason, wrong)
     )
@@ -199,11 +205,11 @@ def _turned(case: Case, target: int, source: int) -> float:
 
 
 def _answers(
-    right: float, reason: str, wrong: dict[float, str], names: dict[float, str] | None = None
+    right: float, reason: str, wrong: list[tuple[float, str]], names: dict[float, str] | None = None
 ) -> tuple[Answer, ...]:
     """The right answer among the first wrong ones that differ from it and from each other, in order of size."""
     texts = {show(right): (right, True, reason)}
-    for value, why in wrong.items():
+    for value, why in wrong:
         if len(texts) < CHOICES:
             texts.setdefault(show(value), (value, False, f"{why} {reason}"))
     return tuple(

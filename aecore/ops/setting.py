@@ -164,9 +164,13 @@ def receptive_side(setting: Setting) -> int:
 def _with_an_inside(setting: Setting) -> Trace:
     """The operation on an input of ones that is large enough for some output cells to be unaware of its edges."""
     setting = Setting.from_dict({**setting.to_dict(), "padding": 0})  # away from the edges it makes no difference
-    side = 2 * (reach(setting.kernel, setting.dilation) + setting.stride) + setting.about.repeats(setting)
-    shape = setting.kernel_shape
-    return setting.about.run(setting, np.ones((1, side, side)), None if shape is None else np.ones(shape))
+    shape, span, period = setting.kernel_shape, reach(setting.kernel, setting.dilation), setting.about.repeats(setting)
+    side = 2 * (span + setting.stride) + period
+    while True:
+        trace = setting.about.run(setting, np.ones((1, side, side)), None if shape is None else np.ones(shape))
+        if trace.result.shape[1] >= 2 * span + period:
+            return trace
+        side *= 2
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -210,6 +214,18 @@ class Case:
         shape = setting.about.run(setting, values, weights).result.shape
         return cls(setting=setting, x=values, kernel=weights, gradient=np.ones(shape))
 
+    def chooses(self, *, backward: bool) -> bool:
+        """Whether the numbers decide which cells are written to: where maxima are handed back."""
+        stages = self.trace.stages
+        return any(stage.rule == "max" for stage in stages) and (backward or len(stages) > 1)
+
+    def overlaps(self, *, backward: bool) -> Array:
+        """How often cells are written to: one period away from the edges, or all there are where numbers decide."""
+        if not self.chooses(backward=backward):
+            return overlap_period(self.setting, backward=backward)
+        counts: Array = (self.trace.backward(self.gradient) if backward else self.trace).overlap[0]
+        return counts
+
     def replace(self, *, x: Array | None = None, kernel: Array | None = None) -> Case:
         """The same operation on other numbers."""
         return dataclasses.replace(self, x=self.x if x is None else x, kernel=self.kernel if kernel is None else kernel)
@@ -243,7 +259,11 @@ def kernel_preset(setting: Setting, name: str) -> Array | None:
 
 
 def gradient_preset(shape: Shape, name: str) -> Array:
-    """Ready-made gradient of an output (C, H, W), of the shape of the output."""
+    """Ready-made gradient of an output (C, H, W), of the shape of the output.
+
+    Raises:
+        OperationError: If the preset is unknown.
+    """
     side = max(shape[1:])
     return np.broadcast_to(_known(INPUTS, name).make(side)[: shape[1], : shape[2]], shape).copy()
 

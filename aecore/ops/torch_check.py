@@ -56,7 +56,7 @@ def differences(case: Case) -> Differences:
 
 def run_line(code: str, **names: Tensor | None) -> Tensor:
     """What `y` is after the code, which is ours (`Operation.torch`), never a visitor's."""
-    scope: dict[str, Any] = {"F": functional, "torch": torch, **names}
+    scope: dict[str, Any] = {"F": functional, **names}
     exec(code, scope)
     result: Tensor = scope["y"]
     return result

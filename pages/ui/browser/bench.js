@@ -38,10 +38,16 @@ function startBench(root) {
     send = newSend
     const dark = isDark(root)
     const fresh = data?.origin !== newData.origin // else the server only repeats what it was told
-    if (!fresh && colours.dark === dark) return
+    const kept = fresh && (unsure || waiting !== null) ? lostOnTheWay(newData) : {}
+    unsure = false
+    if (!fresh && colours.dark === dark) {
+      data = newData
+      return
+    }
     if (fresh && data && sameShapes(newData)) remember()
     else if (fresh) past.length = 0
     find(".undo").disabled = !past.length
+    hint(null)
     data = newData
     const palette = dark ? data.palette.dark : data.palette.light
     colours = {
@@ -52,7 +58,8 @@ function startBench(root) {
     }
     if (fresh) {
       numbers = { x: Float64Array.from(data.x), w: data.w && Float64Array.from(data.w), g: Float64Array.from(data.g) }
-      look = { direction: data.direction, view: data.view }
+      look = { direction: data.direction, view: data.view, ...kept.look }
+      numbers = { ...numbers, ...kept.numbers }
       stages = data.stages.map(unpackStage)
       stop()
     }
@@ -60,17 +67,38 @@ function startBench(root) {
     root.style.colorScheme = dark ? "dark" : "light" // of the browser's own slider and list
     build()
     seek(scene.timeline.length)
+    if (kept.numbers || kept.look) {
+      tell()
+      tellNow()
+    }
+  }
+  // A change and another setting may reach the server together, and the change may get lost: what the server still has
+  // as it was before is kept as it is here. Nothing if all arrived.
+  const lostOnTheWay = (newData) => {
+    const same = (name) => numbers[name]?.length === newData[name]?.length && String(newData[name]) === String(data[name])
+    const changed = (name) => data[name] && String(Array.from(numbers[name])) !== String(data[name])
+    const names = ["x", "w", "g"].filter((name) => same(name) && changed(name))
+    const looks = Object.keys(look).filter((name) => newData[name] === data[name] && look[name] !== data[name])
+    const pick = (keys, from) => (keys.length ? Object.fromEntries(keys.map((key) => [key, from[key]])) : undefined)
+    return { numbers: pick(names, numbers), look: pick(looks, look) }
   }
   const sameShapes = (other) => ["x", "w", "g"].every((name) => numbers[name]?.length === other[name]?.length)
 
   // ---- to the server ----
   let waiting = null
+  let unsure = false // whether the server has been told something it has not answered yet
   const tell = () => {
     clearTimeout(waiting)
-    waiting = setTimeout(() => {
-      const list = (values) => values && Array.from(values)
-      send({ origin: data.origin, x: list(numbers.x), w: list(numbers.w), g: list(numbers.g), ...look })
-    }, QUIET)
+    waiting = setTimeout(tellNow, QUIET)
+  }
+  const tellNow = () => {
+    if (waiting === null) return
+    clearTimeout(waiting)
+    waiting = null
+    if (!root.isConnected) return
+    unsure = true
+    const list = (values) => values && Array.from(values)
+    send({ origin: data.origin, x: list(numbers.x), w: list(numbers.w), g: list(numbers.g), ...look })
   }
 
   // ---- what can be typed ----
@@ -102,15 +130,22 @@ function startBench(root) {
     before = null
     recompute()
     tell()
+    tellNow()
   }
   root.onkeydown = (event) => {
     if (!(event.ctrlKey || event.metaKey) || event.key !== "z" || !past.length) return
     event.preventDefault()
-    event.target.blur?.()
+    root.focus({ preventScroll: true }) // not a cell, whose text would stay, and not the page, which does not listen
     find(".undo").click()
   }
   find(".link").onclick = async () => {
     const button = find(".link")
+    const before = location.href
+    const told = waiting !== null
+    tellNow()
+    for (let tries = 0; told && location.href === before && tries < 20; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 100)) // the server writes the address
+    }
     try {
       await navigator.clipboard.writeText(location.href)
       button.textContent = "Copied"
@@ -129,6 +164,7 @@ function startBench(root) {
           seek(scene.timeline.length)
         } else draw()
         tell()
+        tellNow()
       }
     }
   }

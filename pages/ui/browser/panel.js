@@ -70,15 +70,21 @@ function drawProducts(panel, scene, numbers, at) {
     const total = scene.shown[step.pass + 1][to[step.first]]
     sum.append(`${owner} = `, html("b", "", writeNumber(total)))
   } else {
-    title.textContent = `Step ${at}: ${owner} = ${writeNumber(value(step.first))} is ${
-      own.length > 1 ? `stamped onto ${own.length} cells` : `put into ${cellName(writes, to[step.first])}`
-    }`
-    const again = own.filter((t) => pass.to[t] >= 0 && scene.landed[step.pass + 1][to[t]] > 1).length
-    const lost = own.filter((t) => pass.to[t] < 0).length
+    const given = own.filter((t) => pass.weight[t] !== 0)
+    const only = given.length === 1 ? cellName(writes, to[given[0]]) : ""
+    const where = {
+      "": `is stamped onto ${given.length} cells`,
+      outside: "falls on a cell that is cut off",
+    }[only] ?? (own.length > 1 ? `goes to the winner, ${only}; the others get nothing` : `is put into ${only}`)
+    title.textContent = `Step ${at}: ${owner} = ${writeNumber(value(step.first))} ${where}`
+    const again = given.filter((t) => pass.to[t] >= 0 && scene.landed[step.pass + 1][to[t]] > 1).length
+    const lost = given.filter((t) => pass.to[t] < 0).length
     sum.append(
       again
         ? `It is added to what is there already in ${again} ${again === 1 ? "cell" : "cells"}: the stamps overlap.`
-        : "Nothing was there before: no overlap in this step.",
+        : lost === given.length
+          ? ""
+          : "Nothing was there before: no overlap in this step.",
       lost ? ` ${lost} ${lost === 1 ? "product falls" : "products fall"} on cells that padding cuts off.` : "",
     )
   }
@@ -87,8 +93,8 @@ function drawProducts(panel, scene, numbers, at) {
 
 function drawOverlap(panel, scene, { pattern, ratio, note }) {
   const last = scene.planes[scene.planes.length - 1]
-  const title = html("h4", "", `How often each cell of ${last.letter} is written to`)
-  const text = html("p", "sum", `Away from the edges: ${pattern}. Largest over smallest: `)
+  const title = html("h4", "", `How much is written to each cell of ${last.letter}`)
+  const text = html("p", "sum", `${pattern}. Largest over smallest: `)
   text.append(html("b", "ratio", ratio))
   panel.replaceChildren(title, text, html("p", "note", note))
 }
@@ -159,6 +165,7 @@ function paintMatrix(panel, scene, numbers, colours) {
   const scale = html("span", "scale number")
   const bar = html("i", "")
   bar.style.background = `linear-gradient(90deg, ${colours.anchors.join(", ")})`
+  if (!limit) scale.hidden = true
   scale.append(`−${writeNumber(limit)}`, bar, `+${writeNumber(limit)}`)
   title.append(scale)
   const box = html("div", "matrix")

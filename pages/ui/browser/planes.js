@@ -10,6 +10,12 @@ function writeNumber(value) {
   return text.replace("-", "−")
 }
 
+// The same in at most six letters, for a cell.
+function writeShort(value) {
+  const text = writeNumber(value)
+  return text.length <= 6 ? text : value.toExponential(1).replace(".0", "").replace("e+", "e").replaceAll("-", "−")
+}
+
 function readNumber(text) {
   const plain = text.trim().replace("−", "-").replace(",", ".")
   return plain === "" ? NaN : Number(plain)
@@ -114,7 +120,7 @@ function makeEditable(cell, spec, index, cells) {
     const value = readNumber(cell.value)
     if (!valid(value)) spec.refuse(cell.value)
     cell.classList.remove("wrong")
-    cell.value = writeNumber(cell.number)
+    cell.value = writeShort(cell.number)
   }
   cell.onkeydown = (event) => {
     const all = cell.selectionStart === 0 && cell.selectionEnd === cell.value.length
@@ -141,7 +147,7 @@ function drawPlane(plane, { values, blank = () => false, limit, colours, signed 
   plane.cells.forEach((cell, i) => {
     const value = values[i]
     const empty = blank(i)
-    const text = empty ? "" : writeNumber(value)
+    const text = empty ? "" : writeShort(value)
     const mark = empty ? null : badge(i)
     const key = `${text}|${mark}|${empty || value / limit}`
     cell.number = value
@@ -151,6 +157,8 @@ function drawPlane(plane, { values, blank = () => false, limit, colours, signed 
     if (cell.matches("input")) {
       if (!cell.matches(":focus")) cell.value = text
     } else cell.textContent = text
+    if (text.length > 5) cell.title = writeNumber(value)
+    else cell.removeAttribute("title")
     cell.classList.toggle("long", text.length === 4)
     cell.classList.toggle("longer", text.length > 4)
     if (mark === null) delete cell.dataset.count

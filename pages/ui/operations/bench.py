@@ -15,7 +15,7 @@ import streamlit as st
 
 from aecore.ops.overlap import evenness
 from aecore.ops.quiz import show
-from aecore.ops.setting import Case, overlap_period
+from aecore.ops.setting import Case
 from aecore.ops.trace import Cells, Stage
 from pages.ui.browser import source
 from pages.ui.operations import state
@@ -40,7 +40,7 @@ def payload(case: Case) -> dict[str, Any]:
     between = [] if about.between is None else [about.between]
     letters, titles = zip(("x", "input"), *between, ("y", "output"), strict=True)
     return {
-        "origin": state.origin(case),
+        "origin": state.follow(case),
         "half": about.half,
         "letters": letters,
         "titles": titles,
@@ -78,19 +78,20 @@ def pack_stage(stage: Stage) -> dict[str, Any]:
 
 def period(case: Case, *, backward: bool) -> dict[str, str]:
     """What there is to say about a case's overlaps: their pattern, its ratio, what follows."""
-    counts = overlap_period(case.setting, backward=backward)
+    counts = case.overlaps(backward=backward)
     ratio = evenness(counts)
-    pattern = f"{' / '.join(' '.join(map(show, row)) for row in counts)}, again and again"
-    if math.isinf(ratio) and any(stage.rule == "max" for stage in case.trace.stages):
-        pattern = "the winner of each window, wherever it is"
-        note = "Which cells these are depends on the numbers; the others get nothing."
-    elif math.isinf(ratio):
+    if case.chooses(backward=backward):
+        pattern = f"Here cells are written to {show(counts.min())} to {show(counts.max())} times"
+        note = "Which cells these are depends on the numbers: each window has one winner, and the others get nothing."
+        return {"pattern": pattern, "ratio": show(ratio), "note": note}
+    if math.isinf(ratio):
         note = "Some cells are never written to: something that fills the holes has to follow."
     elif ratio > 1:
         note = "Uneven: even if all numbers are alike, the pattern shows. In pictures it is called the checkerboard."
     else:
         note = "Even: where all numbers are alike, no pattern appears away from the edges."
-    return {"pattern": pattern, "ratio": show(ratio), "note": note}
+    rows = " / ".join(" ".join(map(show, row)) for row in counts)
+    return {"pattern": f"Away from the edges: {rows}, again and again", "ratio": show(ratio), "note": note}
 
 
 def _bytes(cells: Cells) -> str:

@@ -107,7 +107,7 @@ EXAMPLES: tuple[Example, ...] = (
     ),
     Example(
         "Learned to interpolate",
-        "With a tent for a kernel, a transposed convolution is bilinear upsampling.",
+        "With a tent for a kernel, a transposed convolution is bilinear upsampling, but for the edges.",
         {"operation": "conv_transpose2d", "size": "4", "kernel": "4", "stride": "2", "padding": "1", "w": "tent"},
     ),
     Example(

@@ -10,7 +10,6 @@ import math
 import numpy as np
 import streamlit as st
 
-from aecore.errors import OperationError
 from aecore.ops.identities import (
     Identity,
     fold_nearest,
@@ -21,12 +20,12 @@ from aecore.ops.identities import (
 )
 from aecore.ops.overlap import evenness
 from aecore.ops.quiz import show
-from aecore.ops.setting import Case, overlap_period, receptive_side
+from aecore.ops.setting import Case, receptive_side
 from aecore.ops.trace import Array
 from pages.ui.operations import state
 from pages.ui.operations.examples import next_after
 
-LARGEST_SHOWN = 9  # rows of a matrix that can still be read
+WIDEST = 38  # letters of a row of a matrix, so that two fit side by side
 
 
 def tell(case: Case, off: float | None) -> None:
@@ -55,7 +54,7 @@ def numbers(case: Case, off: float | None) -> None:
     """The numbers of what is on the bench."""
     backward = st.session_state["direction"] == "backward"
     _, height, width = case.trace.result.shape
-    ratio = evenness(overlap_period(case.setting, backward=backward))
+    ratio = evenness(case.overlaps(backward=backward))
     side = receptive_side(case.setting)
     with st.grid(5, gap="small", min_column_width=130):
         st.metric("Output", f"{height}×{width}", help="Rows and columns.")
@@ -66,7 +65,7 @@ def numbers(case: Case, off: float | None) -> None:
         st.metric(
             "Overlap, most : least",
             "holes" if math.isinf(ratio) else f"{show(ratio)} : 1",
-            help="How often cells are written to away from the edges, "
+            help="How much is written to the cells away from the edges (where maxima decide: to all cells), "
             f"{'going backward' if backward else 'going forward'}: the most over the least.",
         )
         st.metric("Difference to torch", "…" if off is None else show(off), help=CHECK)
@@ -110,15 +109,12 @@ def torch_code(case: Case) -> str:
 def identities(case: Case) -> None:
     """The two identities behind decoders, on the numbers shown, where they are about this operation."""
     setting = case.setting
-    try:
-        if setting.operation == "conv2d":
-            _gradient_identity(case)
-        elif setting.operation == "conv_transpose2d":
-            _transposed_identity(case)
-        elif setting.operation == "resize_conv2d" and setting.mode == "nearest":
-            _nearest_identity(case)
-    except OperationError as error:
-        st.caption(f"The identity does not hold at this setting: {error}")
+    if setting.operation == "conv2d":
+        _gradient_identity(case)
+    elif setting.operation == "conv_transpose2d":
+        _transposed_identity(case)
+    elif setting.operation == "resize_conv2d" and setting.mode == "nearest":
+        _nearest_identity(case)
 
 
 def _gradient_identity(case: Case) -> None:
@@ -128,7 +124,8 @@ def _gradient_identity(case: Case) -> None:
     st.subheader("Its gradient is a transposed convolution", anchor=False)
     st.markdown(
         "Left, the gradient of the input by the chain rule: press Backward and watch. Right, the transposed "
-        "convolution of the output's gradient with the same kernel, stride and padding."
+        f"convolution of the output's gradient with the same kernel: `{proof.call}`. Output padding makes up for rows "
+        "the stride skipped."
     )
     _both_sides(proof, r"\frac{\partial L}{\partial x}", r"\texttt{conv\_transpose2d}(\tfrac{\partial L}{\partial y})")
     turned = matrices_are_transposed(case.x, case.kernel, **sizes)
@@ -140,6 +137,12 @@ def _gradient_identity(case: Case) -> None:
 
 def _transposed_identity(case: Case) -> None:
     assert case.kernel is not None
+    if case.setting.output_padding >= case.setting.stride:
+        st.caption(
+            "With an output padding of a stride or more it is no convolution's gradient: the convolution would find "
+            "room for more outputs than there are inputs here."
+        )
+        return
     sizes = {"stride": case.setting.stride, "padding": case.setting.padding, "dilation": case.setting.dilation}
     proof = gradient_is_transposed(np.zeros(case.trace.result.shape), case.kernel, case.x, **sizes)
     st.subheader("It is the gradient of a convolution", anchor=False)
@@ -154,6 +157,12 @@ def _transposed_identity(case: Case) -> None:
 def _nearest_identity(case: Case) -> None:
     assert case.kernel is not None
     setting = case.setting
+    if setting.padding >= setting.kernel:
+        st.caption(
+            f"With padding {setting.padding} the outermost cells see nothing of the input; a transposed convolution "
+            f"has no such cells. With padding up to {setting.kernel - 1} the two are the same."
+        )
+        return
     proof = nearest_is_transposed(case.x, case.kernel, factor=setting.factor, padding=setting.padding)
     folded = fold_nearest(case.kernel, setting.factor)
     side, f = folded.shape[-1], setting.factor
@@ -162,7 +171,7 @@ def _nearest_identity(case: Case) -> None:
         f"Turn the kernel by 180° and sum it over windows of {f}×{f}: used with stride {f} and padding "
         f"{setting.kernel - 1 - setting.padding}, the {side}×{side} kernel on the right does both steps at once."
     )
-    st.latex(rf"w = {_matrix(case.kernel[0, 0])} \quad\longrightarrow\quad w' = {_matrix(folded[0, 0])}")
+    st.latex(rf"w = {_matrix(_rows(case.kernel[0, 0]))} \quad\longrightarrow\quad w' = {_matrix(_rows(folded[0, 0]))}")
     _both_sides(proof, "y", r"\texttt{conv\_transpose2d}(x, w')")
     sums = phase_sums(folded, f)[0]
     st.markdown(
@@ -173,13 +182,17 @@ def _nearest_identity(case: Case) -> None:
 
 def _both_sides(proof: Identity, left: str, right: str) -> None:
     """Both sides with their numbers, as far as these can be read, and their largest difference."""
-    if max(proof.left.shape) <= LARGEST_SHOWN:
-        sides = st.columns(2, gap="medium")
-        sides[0].latex(rf"{left} = {_matrix(proof.left[0])}")
-        sides[1].latex(rf"{right} = {_matrix(proof.right[0])}")
+    rows = [_rows(side[0]) for side in (proof.left, proof.right)]
+    if max(len(row) for side in rows for row in side) <= WIDEST:
+        for column, name, side in zip(st.columns(2, gap="medium"), (left, right), rows, strict=True):
+            column.latex(rf"{name} = {_matrix(side)}")
     st.markdown(f"Largest difference over all {proof.left.size} values: **{show(proof.difference)}**")
 
 
-def _matrix(values: Array) -> str:
-    rows = r" \\ ".join(" & ".join(show(value).replace("−", "-") for value in row) for row in values)
-    return rf"\begin{{bmatrix}} {rows} \end{{bmatrix}}"
+def _rows(values: Array) -> list[str]:
+    return [" & ".join(show(value).replace("−", "-") for value in row) for row in values]
+
+
+def _matrix(rows: list[str]) -> str:
+    lines = r" \\ ".join(rows)
+    return rf"\begin{{bmatrix}} {lines} \end{{bmatrix}}"

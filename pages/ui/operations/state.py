@@ -6,7 +6,11 @@ name of a preset or as numbers with an underscore between them, row by row. This
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import math
+import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +18,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from aecore.errors import AecoreError, ConfigError
+from aecore.errors import ConfigError
 from aecore.ops.operations import OPERATIONS
 from aecore.ops.presets import INPUTS, KERNELS
 from aecore.ops.setting import Case, Setting, gradient_preset, input_preset, kernel_preset
@@ -26,6 +30,8 @@ OWN = "own"
 LOOKS = {"direction": ("forward", "backward"), "view": ("products", "matrix", "overlap")}
 MOST = 1000  # the largest number that can be typed into a cell
 BENCH = "bench"
+HEARD = 0.7  # seconds after which the browser has heard of a change, and before which nobody chooses a preset
+_TYPED = "operations_typed"  # letter -> when its numbers were last typed
 _LINK, _KNOWN, _ORIGIN, _TROUBLE = "operations_link", "operations_known", "operations_origin", "operations_trouble"
 
 
@@ -37,6 +43,10 @@ def open_link() -> None:
     if OPERATION not in st.session_state:
         link = st.query_params.to_dict()
         take(link if OPERATION in link else st.session_state.get(_LINK, link))
+    for letter, when in st.session_state[_TYPED].items():
+        # The browser may send another setting before it hears that the preset has become "your own", and would undo it.
+        if time.monotonic() - when < HEARD:
+            st.session_state[letter] = OWN
 
 
 def take(link: Mapping[str, str]) -> None:
@@ -51,12 +61,14 @@ def take(link: Mapping[str, str]) -> None:
     for dial_name, dial in Setting.dials().items():
         if dial_name != OPERATION and dial_name in link:
             text = link[dial_name]
-            value = int(text) if not dial.choices and text.lstrip("-").isdecimal() else text
+            value = int(text) if not dial.choices and re.fullmatch(r"-?[0-9]{1,6}", text) else text
             try:
                 dial.check(dial_name, value, str if dial.choices else int)
                 st.session_state[dial_name] = value
             except ConfigError as error:
                 trouble.append(str(error))
+    kernel_shape = setting().kernel_shape
+    wanted = {"x": setting().size ** 2, "w": None if kernel_shape is None else math.prod(kernel_shape)}
     for letter, presets in PRESETS.items():
         text = link.get(letter, "")
         if text in presets:
@@ -66,10 +78,14 @@ def take(link: Mapping[str, str]) -> None:
             if numbers is None:
                 trouble.append(f"{letter} is neither a preset nor numbers from −{MOST} to {MOST}.")
             else:
+                if (count := wanted.get(letter)) is not None and numbers.size != count:
+                    trouble.append(f"{letter} has {numbers.size} numbers, expected {count}; those there are fill rows.")
                 st.session_state[letter] = OWN
                 st.session_state[f"own_{letter}"] = numbers
     for key, values in LOOKS.items():
         st.session_state[key] = link[key] if link.get(key) in values else values[0]
+        if key in link and link[key] not in values:
+            trouble.append(f"{key} is {link[key]!r}, expected {' or '.join(values)}.")
     st.session_state[_TROUBLE] = trouble
 
 
@@ -80,6 +96,7 @@ def trouble() -> list[str]:
 
 def reset_to_usual() -> None:
     """Set sizes and numbers to what is usual for the operation chosen; for a widget's callback."""
+    st.session_state[_TYPED] = {}
     operation = OPERATIONS[st.session_state[OPERATION]]
     usual = Setting(operation=st.session_state[OPERATION]).usual()
     for name in operation.dials:
@@ -187,32 +204,38 @@ def read_numbers(text: str) -> Array | None:
 
 
 def changed_on_bench() -> None:
-    """Take over what was typed or chosen on the bench; the callback of its component."""
-    change = st.session_state[BENCH].change
-    if not change or change.get("origin") != st.session_state.get(_ORIGIN):
-        return  # it was about numbers that are no longer shown
-    try:
-        now = case()
-    except AecoreError:
-        return
-    for letter, values in {"x": now.x, "w": now.kernel, "g": now.gradient}.items():
+    """Take over what was typed or chosen on the bench; the callback of its component.
+
+    It is about the case the browser has, which a setting changed at the same time may have left behind.
+    """
+    bench = st.session_state.get(BENCH)
+    change = bench.change if bench is not None else None
+    if not change or change.get("origin") != st.session_state.get(_ORIGIN) or OPERATION not in st.session_state:
+        return  # it was about numbers that are no longer shown, or came from a page that was left
+    known: Case = st.session_state[_KNOWN][0]
+    told = known
+    fields = {"x": "x", "w": "kernel", "g": "gradient"}
+    for letter, field in fields.items():
+        values = getattr(known, field)
         typed = change.get(letter)
         if values is not None and typed is not None and len(typed) == values.size:
             numbers = np.clip(np.nan_to_num(np.array(typed, dtype=np.float64)), -MOST, MOST).reshape(values.shape)
             if not np.array_equal(numbers, values):
                 st.session_state[letter] = OWN
                 st.session_state[f"own_{letter}"] = numbers
+                st.session_state[_TYPED][letter] = time.monotonic()
+                told = dataclasses.replace(told, **{field: numbers})  # type: ignore[arg-type]
     for key, allowed in LOOKS.items():
         if change.get(key) in allowed:
             st.session_state[key] = change[key]
-    st.session_state[_KNOWN] = fingerprint(case())
+    st.session_state[_KNOWN] = (told, fingerprint(told))
 
 
-def origin(now: Case) -> int:
-    """A number that grows whenever the numbers shown did not come from the bench itself."""
+def follow(now: Case) -> int:
+    """Note that this is what the browser gets; a number that grows whenever it is not what the browser has."""
     shown = fingerprint(now)
-    if st.session_state.get(_KNOWN) != shown:
-        st.session_state[_KNOWN] = shown
+    if st.session_state.get(_KNOWN, (None, ""))[1] != shown:
+        st.session_state[_KNOWN] = (now, shown)
         st.session_state[_ORIGIN] = st.session_state.get(_ORIGIN, 0) + 1
     return int(st.session_state[_ORIGIN])
 
