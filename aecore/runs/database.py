@@ -6,6 +6,8 @@ This module knows nothing of runs.
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from aecore.errors import RunError
 from aecore.runs import schema
 
+PATIENCE = 10  # seconds to wait for others to give the file of a database free
 _GIVE = "Set AECORE_RUNS to a folder, or to a URL such as postgresql+psycopg://user:password@host/database."
 
 
@@ -125,9 +128,25 @@ def _sqlite_settings(connection: Any, _: Any) -> None:
     """Many processes read while one writes; see https://sqlite.org/wal.html."""
     connection.isolation_level = None  # transactions are begun by `_sqlite_begin`, not behind our back
     cursor = connection.cursor()
-    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    cursor.execute(f"PRAGMA busy_timeout={1000 * PATIENCE}")
+    _use_write_ahead_log(cursor)
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
+    """Change the journal of a new file; where several do so at once, SQLite does not wait, whatever its timeout."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _sqlite_begin(connection: Connection) -> None:
