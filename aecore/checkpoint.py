@@ -30,7 +30,7 @@ from aecore.training.config import TrainConfig
 from aecore.training.loop import TrainState
 
 WEIGHTS_FILE, CARD_FILE = "model.safetensors", "card.json"
-CARD_FORMAT = 1
+CARD_FORMAT = 2  # 1 had the doubling and the convolution of `nearest` as two layers
 TRAINING_PREFIX = "training."
 
 Entry = TypeVar("Entry")

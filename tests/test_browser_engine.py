@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from collections.abc import Iterator
@@ -13,12 +12,15 @@ import numpy
 import pytest
 import torch
 from playwright.sync_api import Page
+from resamplers import pairs_that_go_together
 from safetensors.torch import save_file
 from torch import nn
 
-from aecore.models import BODIES, DOWNSAMPLERS, UPSAMPLERS, ModelConfig, build_model, describe
+from aecore.models import BODIES, ModelConfig, build_model, describe
 from aecore.models.bodies import Crop
-from aecore.models.layers import OPERATIONS
+from aecore.models.layers import OPERATIONS, operation_of
+from aecore.models.nearest_conv import NearestConv2d
+from aecore.models.unpooling import BedOfNails2d, MaxUnpool2d
 from pages.ui.browser import source
 from pages.ui.engine import browser_model, floats_to_json
 
@@ -45,8 +47,14 @@ CASES: list[tuple[nn.Module, tuple[int, ...]]] = [
     (nn.MaxPool2d(2), (3, 8, 10)),
     (nn.MaxPool2d(2, ceil_mode=True), (3, 7, 9)),
     (nn.MaxPool2d(3, stride=2, ceil_mode=True), (1, 8, 9)),
-    (nn.Upsample(scale_factor=2), (3, 5, 4)),
-    (nn.Upsample(scale_factor=3), (1, 7, 2)),
+    (NearestConv2d(3, 5), (3, 5, 4)),
+    (NearestConv2d(4, 1), (4, 1, 7)),
+    (nn.Upsample(scale_factor=2, mode="bilinear"), (3, 5, 4)),
+    (nn.Upsample(scale_factor=3, mode="bilinear"), (1, 7, 2)),
+    (BedOfNails2d(), (3, 5, 4)),
+    (MaxUnpool2d(), (2, 3, 4)),
+    (nn.PixelShuffle(2), (8, 3, 5)),
+    (nn.PixelShuffle(3), (9, 2, 4)),
     (Crop(7, 5), (3, 8, 6)),
     (nn.ReLU(), (2, 3, 5)),
     (nn.SiLU(), (17,)),
@@ -79,7 +87,7 @@ def largest_difference(ours: list[float], torchs: torch.Tensor) -> float:
 def test_the_cases_cover_every_operation(engine: Page) -> None:
     exported = {operation.op for operation in OPERATIONS.values()}
     assert set(engine.evaluate("Object.keys(OPERATIONS)")) == exported
-    assert {OPERATIONS[type(module)].op for module, _ in CASES} == exported
+    assert {operation.op for module, _ in CASES if (operation := operation_of(module))} == exported
 
 
 @pytest.mark.parametrize(("module", "shape"), CASES, ids=[f"{type(m).__name__}-{i}" for i, (m, _) in enumerate(CASES)])
@@ -90,7 +98,8 @@ def test_an_operation_equals_torch(
     x = 2 * torch.randn(2, *shape)
     with torch.no_grad():
         y = module(x)
-    operation = OPERATIONS[type(module)]
+    operation = operation_of(module)
+    assert operation is not None
     layer = {
         "op": operation.op,
         "args": operation.args(module),
@@ -124,7 +133,7 @@ def registered_networks() -> list[ModelConfig]:
             if body == "conv":
                 configs += [
                     ModelConfig(**common, channels=4, downsample=down, upsample=up)
-                    for down, up in itertools.product(DOWNSAMPLERS, UPSAMPLERS)
+                    for down, up in pairs_that_go_together()
                 ]
             else:
                 configs.append(ModelConfig(**common))

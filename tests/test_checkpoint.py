@@ -20,7 +20,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 import aecore
-from aecore.checkpoint import CARD_FILE, WEIGHTS_FILE, Checkpoint
+from aecore.checkpoint import CARD_FILE, CARD_FORMAT, WEIGHTS_FILE, Checkpoint
 from aecore.data import load_dataset
 from aecore.errors import CheckpointError
 from aecore.models import ModelConfig, build_model
@@ -137,7 +137,7 @@ def test_the_card_tells_everything() -> None:
     card = checkpoint().card()
     usual = {"format", "model", "training", "dataset", "seed", "metrics", "command", "versions", "layers"}
     assert set(card) == usual | {"name", "examples"}
-    assert card["format"] == 1
+    assert card["format"] == CARD_FORMAT
     assert card["model"] == MODEL.to_dict()
     assert card["training"] == TRAINING.to_dict()
     assert card["dataset"] == {"name": "digits8", "checksum": "abc"}
@@ -281,7 +281,10 @@ def test_a_missing_folder_and_a_file_in_its_place_are_refused(tmp_path: Path) ->
 
 
 CARDS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "of a later format": (lambda card: card.update(format=2), "format 2, this version reads 1"),
+    "of a later format": (
+        lambda card: card.update(format=CARD_FORMAT + 1),
+        f"format {CARD_FORMAT + 1}, this version reads {CARD_FORMAT}",
+    ),
     "of an unknown body": (lambda card: card["model"].update(body="transformer"), "body is 'transformer'"),
     "with an unknown field": (lambda card: card["model"].update(depth=3), "no field 'depth'"),
     "with a number out of range": (lambda card: card["model"].update(latent_dim=0), "latent_dim is 0"),

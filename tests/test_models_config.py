@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from resamplers import pairs_that_go_together
 
 from aecore.errors import ConfigError
 from aecore.models import BODIES, BOTTLENECKS, DOWNSAMPLERS, UPSAMPLERS, ModelConfig, build_model, describe
@@ -73,6 +74,13 @@ def test_sizes_and_names_that_cannot_be_are_refused(bad: dict[str, object], word
     assert words in str(refused.value)
 
 
+def test_parts_that_need_each_other_are_held_together() -> None:
+    with pytest.raises(ConfigError, match=r"Max-unpooling .* needs downsample to be maxpool, but it is stride\."):
+        ModelConfig(upsample="max_unpool")
+    assert ModelConfig(upsample="max_unpool", downsample="maxpool").upsample == "max_unpool"
+    assert ModelConfig(upsample="max_unpool", body="mlp").body == "mlp", "where there is no pooling, it does not matter"
+
+
 def test_the_same_model_for_other_images() -> None:
     config = ModelConfig(body="mlp", latent_dim=7).for_images((3, 9, 13))
     assert config == ModelConfig(body="mlp", latent_dim=7, image_shape=(3, 9, 13))
@@ -92,11 +100,16 @@ def test_json_lists_become_shapes_again() -> None:
     width=st.integers(SMALLEST_SIDE, LARGEST_SIDE),
     latent_dim=st.integers(1, 256),
     stages=st.integers(1, 4),
-    downsample=st.sampled_from(list(DOWNSAMPLERS)),
-    upsample=st.sampled_from(list(UPSAMPLERS)),
+    resamplers=st.sampled_from(pairs_that_go_together()),
 )
-def test_whatever_is_allowed_can_be_built(channels: int, height: int, width: int, **choices: object) -> None:
-    config = ModelConfig(image_shape=(channels, height, width), channels=4, hidden_units=8, **choices)
+def test_whatever_is_allowed_can_be_built(
+    channels: int, height: int, width: int, resamplers: tuple[str, str], **choices: object
+) -> None:
+    downsample, upsample = resamplers
+    shape = (channels, height, width)
+    config = ModelConfig(
+        image_shape=shape, channels=4, hidden_units=8, downsample=downsample, upsample=upsample, **choices
+    )
     images = torch.zeros(2, channels, height, width)
     model = build_model(config, seed=0)
     assert model(images).shape == images.shape

@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from resamplers import a_downsampler_for, pairs_that_go_together
 from torch import Tensor, nn
 
 from aecore.data import load_dataset
-from aecore.models import BODIES, UPSAMPLERS, ModelConfig, build_model
+from aecore.models import BODIES, DOWNSAMPLERS, UPSAMPLERS, ModelConfig, build_model
 from aecore.models.autoencoder import Autoencoder
 from aecore.models.initialisation import Weighted, fans, weighted_layers
 from aecore.training.loop import mean_image
@@ -64,6 +65,41 @@ def test_variances_are_as_described(body: str) -> None:
         assert not layer.bias.any()
 
 
+def test_zeros_between_nails_do_not_count_as_inputs() -> None:
+    model = build_model(ModelConfig(upsample="bed_of_nails", channels=32, stages=3), seed=0)
+    first = next(layer for layer in weighted_layers(model.decoder) if isinstance(layer, nn.Conv2d))
+    assert first.weight.var().item() == pytest.approx(4 / (9 * first.in_channels), rel=0.02)
+    with torch.no_grad():
+        images = torch.randn(8, first.in_channels, 8, 8, generator=torch.Generator().manual_seed(0))
+        doubled = model.decoder[3:5](images)
+    assert doubled.var().item() == pytest.approx(1, rel=0.2), "values keep their size"
+
+
+@pytest.mark.parametrize("downsample", DOWNSAMPLERS)
+def test_networks_that_differ_in_their_upsampler_begin_with_the_same_encoder(downsample: str) -> None:
+    rivals = [
+        build_model(ModelConfig(downsample=downsample, upsample=up), seed=3)
+        for down, up in pairs_that_go_together()
+        if down == downsample
+    ]
+    alike = [weighted_layers(half) for half in (rivals[0].encoder, rivals[0].bottleneck)]
+    for rival in rivals:
+        for layers, half in zip(alike, (rival.encoder, rival.bottleneck), strict=True):
+            for layer, other in zip(layers, weighted_layers(half), strict=True):
+                assert torch.equal(layer.weight, other.weight)
+        assert torch.equal(weighted_layers(rival.decoder)[0].weight, weighted_layers(rivals[0].decoder)[0].weight)
+
+
+def test_icnr_begins_with_four_equal_kernels_for_each_block() -> None:
+    model = build_model(ModelConfig(upsample="pixel_shuffle_icnr"), seed=0)
+    convolutions = [layer for layer in model.decoder if isinstance(layer, nn.Conv2d)]
+    assert len(convolutions) == 2
+    for layer in convolutions:
+        blocks = layer.weight.unflatten(0, (-1, 4))
+        assert torch.equal(blocks, blocks[:, :1].expand_as(blocks))
+        assert len(blocks[:, 0].unique()) > blocks[:, 0].numel() / 2, "blocks differ from each other"
+
+
 @pytest.mark.parametrize("body", BODIES)
 def test_a_deep_network_still_tells_images_apart_when_it_begins(body: str) -> None:
     digits = load_dataset("digits").test[:50] / torch.tensor(255.0)
@@ -93,7 +129,11 @@ def test_a_bias_for_each_value_begins_at_the_mean_image(body: str) -> None:
 
 @pytest.mark.parametrize("upsample", UPSAMPLERS)
 def test_a_bias_for_each_channel_begins_at_the_channels_mean(upsample: str) -> None:
-    model = silent(build_model(ModelConfig(upsample=upsample, image_shape=(3, 8, 8)), seed=0))
+    model = silent(
+        build_model(
+            ModelConfig(upsample=upsample, downsample=a_downsampler_for(upsample), image_shape=(3, 8, 8)), seed=0
+        )
+    )
     model.start_from(image(3))
     expected = image(3).mean((1, 2), keepdim=True).expand(2, 3, 8, 8)
     torch.testing.assert_close(model(torch.rand(2, 3, 8, 8)), expected)

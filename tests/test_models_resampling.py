@@ -107,6 +107,51 @@ def test_nearest_doubles_every_pixel_before_it_convolves(sides: tuple[int, int])
 
 
 @pytest.mark.parametrize("sides", SIDES)
+def test_bilinear_draws_lines_between_the_pixels_before_it_convolves(sides: tuple[int, int]) -> None:
+    images = batch(*sides).double().numpy()
+
+    def along(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        places = (np.arange(2 * values.shape[axis]) + 0.5) / 2 - 0.5  # centres of the new pixels among the old ones
+        return np.apply_along_axis(lambda line: np.interp(places, np.arange(len(line)), line), axis, values)
+
+    doubled = along(along(images, 2), 3)
+    np.testing.assert_allclose(
+        apply("bilinear", batch(*sides)), same_size_convolution(doubled, *weights_of("bilinear")), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("part", ["bed_of_nails", "max_unpool"])  # max-unpooling without switches is a bed of nails
+@pytest.mark.parametrize("sides", SIDES)
+def test_a_bed_of_nails_has_zeros_between_the_values(sides: tuple[int, int], part: str) -> None:
+    images = batch(*sides).double().numpy()
+    nails = np.zeros((2, 2, 2 * sides[0], 2 * sides[1]))
+    nails[:, :, ::2, ::2] = images
+    np.testing.assert_allclose(apply(part, batch(*sides)), same_size_convolution(nails, *weights_of(part)), atol=1e-12)
+
+
+@pytest.mark.parametrize("sides", SIDES)
+def test_a_bed_of_nails_and_a_convolution_is_a_transposed_convolution(sides: tuple[int, int]) -> None:
+    weight, bias = weights_of("bed_of_nails")
+    turned = weight.swapaxes(0, 1)[:, :, ::-1, ::-1]
+    np.testing.assert_allclose(
+        apply("bed_of_nails", batch(*sides)), stamped(batch(*sides).double().numpy(), turned, bias), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("part", ["pixel_shuffle", "pixel_shuffle_icnr"])
+@pytest.mark.parametrize("sides", SIDES)
+def test_each_place_of_a_block_has_its_own_kernel(sides: tuple[int, int], part: str) -> None:
+    weight, bias = weights_of(part)
+    result = apply(part, batch(*sides))
+    assert weight.shape[0] == 4 * 3
+    for row, column in np.ndindex(2, 2):
+        place = 2 * row + column
+        kernels, offsets = weight[place::4], bias[place::4]
+        expected = same_size_convolution(batch(*sides).double().numpy(), kernels, offsets)
+        np.testing.assert_allclose(result[:, :, row::2, column::2], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("sides", SIDES)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_transposed_convolution_stamps_its_kernel_two_pixels_apart(kernel: int, sides: tuple[int, int]) -> None:
     part, images = f"transpose{kernel}", batch(*sides)

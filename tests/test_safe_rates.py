@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from resamplers import a_downsampler_for
 
 from aecore.data import load_dataset
 from aecore.data.image_dataset import to_unit
@@ -28,9 +29,11 @@ NETWORKS = {
     "mlp 4x64": ModelConfig(body="mlp", hidden_layers=4, hidden_units=64, activation="tanh"),
     "mlp 4x400": ModelConfig(body="mlp", hidden_layers=4, activation="relu"),
     "mlp 4x1024": ModelConfig(body="mlp", hidden_layers=4, hidden_units=1024),
-    **{f"conv {up}": ModelConfig(upsample=up) for up in UPSAMPLERS},
+    **{f"conv {up}": ModelConfig(upsample=up, downsample=a_downsampler_for(up)) for up in UPSAMPLERS},
     **{f"conv {up} relu": ModelConfig(upsample=up, activation="relu", downsample="maxpool") for up in UPSAMPLERS},
-    **{f"conv {up} 4 stages": ModelConfig(upsample=up, stages=4) for up in UPSAMPLERS},
+    **{
+        f"conv {up} 4 stages": ModelConfig(upsample=up, downsample=a_downsampler_for(up), stages=4) for up in UPSAMPLERS
+    },
     "conv tanh": ModelConfig(activation="tanh"),
     "conv 4 stages relu": ModelConfig(stages=4, activation="relu"),
     "conv 1 stage": ModelConfig(stages=1),

@@ -16,6 +16,7 @@ from aecore.models.bodies import BODIES
 from aecore.models.bottlenecks import BOTTLENECKS
 from aecore.models.config import ModelConfig
 from aecore.models.initialisation import initialise, weighted_layers
+from aecore.models.unpooling import Decoder, Encoder
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,14 @@ class Autoencoder(nn.Module):
         safe_rate: A learning rate that suits this network; see `aecore.models.bodies.Body`.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.config = config
         body = BODIES[config.body].build(config)
-        self.encoder = nn.Sequential(*body.encoder)
+        self.encoder = Encoder(*body.encoder)
         self.bottleneck = BOTTLENECKS[config.bottleneck].build(body.features, config.latent_dim)
-        self.decoder = nn.Sequential(*body.decoder)
-        initialise(self.encoder, self.bottleneck, self.decoder)
+        self.decoder = Decoder(*body.decoder)
+        initialise(self.encoder, self.bottleneck, self.decoder, generator)
         self.safe_rate = body.safe_rate
         self.output: nn.Module = nn.Sigmoid() if body.bounded else nn.Identity()
 
@@ -65,13 +66,18 @@ class Autoencoder(nn.Module):
         return code
 
     def decode(self, code: Float[Tensor, "n z"]) -> Float[Tensor, "n c h w"]:
-        """Codes (N, Z) -> reconstructions (N, C, H, W); in (0, 1) for every body but the linear one."""
+        """Codes (N, Z) -> reconstructions (N, C, H, W); in (0, 1) for every body but the linear one.
+
+        A decoder with max-unpooling gets no switches this way: what it makes of a code alone differs from `forward`.
+        """
         image: Tensor = self.output(self.decoder(code))
         return image
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Images (N, C, H, W) -> their reconstructions, same shape."""
-        return self.decode(self.encode(x))
+        features, switches = self.encoder.with_switches(x)
+        image: Tensor = self.output(self.decoder(self.bottleneck(features).values, switches))
+        return image
 
     @torch.no_grad()
     def start_from(self, mean: Float[Tensor, "c h w"]) -> None:
@@ -97,8 +103,9 @@ class Autoencoder(nn.Module):
             target: What the decoder should give back; the input itself unless `x` was corrupted.
             loss: A name in `aecore.losses.RECONSTRUCTION_LOSSES`.
         """
-        code = self.bottleneck(self.encoder(x))
-        pre_image = self.decoder(code.values)
+        features, switches = self.encoder.with_switches(x)
+        code = self.bottleneck(features)
+        pre_image = self.decoder(code.values, switches)
         reconstruction = RECONSTRUCTION_LOSSES[loss].per_sample(pre_image, target, self.output)
         return LossTerms(reconstruction, code.terms)
 
@@ -108,7 +115,8 @@ def build_model(config: ModelConfig, seed: int | None = None) -> Autoencoder:
 
     Args:
         config: Which parts and sizes.
-        seed: Makes the initial weights reproducible without touching torch's global generator.
+        seed: Makes the initial weights reproducible without touching torch's global generator. Networks that differ
+            in their upsampler only begin with the same encoder.
 
     Example:
         >>> build_model(ModelConfig(body="linear", latent_dim=2), seed=0)(torch.zeros(1, 1, 28, 28)).shape
@@ -117,5 +125,4 @@ def build_model(config: ModelConfig, seed: int | None = None) -> Autoencoder:
     if seed is None:
         return Autoencoder(config)
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach accelerators too
-        return Autoencoder(config)
+        return Autoencoder(config, torch.Generator().manual_seed(seed))

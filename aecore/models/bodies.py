@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from aecore.models.activations import ACTIVATIONS
 from aecore.models.parts import Part
 from aecore.models.resampling import DOWNSAMPLERS, UPSAMPLERS
+from aecore.models.unpooling import with_switches_for
 
 if TYPE_CHECKING:
     from aecore.models.config import ModelConfig
@@ -134,7 +135,7 @@ def conv_body(config: ModelConfig) -> Body:
         decoder.append(activation())
     decoder.pop()  # the last values are the pre-image
     return Body(
-        encoder=encoder,
+        encoder=with_switches_for(decoder, encoder),
         features=features,
         decoder=decoder,
         bounded=True,

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aecore.dials import Config, dial
 from aecore.errors import ConfigError
 from aecore.models.activations import ACTIVATION_TITLES
 from aecore.models.bodies import BODIES
 from aecore.models.bottlenecks import BOTTLENECKS
-from aecore.models.parts import titles
+from aecore.models.parts import Part, titles
 from aecore.models.resampling import DOWNSAMPLERS, UPSAMPLERS
 
+_REGISTRIES: dict[str, Mapping[str, Part[Any]]] = {
+    "body": BODIES,
+    "bottleneck": BOTTLENECKS,
+    "downsample": DOWNSAMPLERS,
+    "upsample": UPSAMPLERS,
+}
 SMALLEST_SIDE, LARGEST_SIDE, MOST_CHANNELS = 8, 64, 4
 
 
@@ -110,8 +118,16 @@ class ModelConfig(Config):
     )
 
     def __post_init__(self) -> None:
-        """Check the dials and the image shape."""
+        """Check the dials, whether the chosen parts go together, and the image shape."""
         super().__post_init__()
+        for name, registry in _REGISTRIES.items():
+            part = registry[getattr(self, name)]
+            for other, allowed in part.needs.items():
+                if self.matters(name) and getattr(self, other) not in allowed:
+                    raise ConfigError(
+                        f"{part.title} ({name}={getattr(self, name)}) needs {other} to be {' or '.join(allowed)}, but "
+                        f"it is {getattr(self, other)}. Change {other}, or choose another {name}."
+                    )
         shape = self.image_shape
         if not isinstance(shape, tuple) or [type(side) for side in shape] != [int, int, int]:
             raise ConfigError(f"image_shape is {shape}, expected three whole numbers (channels, height, width).")

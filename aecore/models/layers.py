@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from aecore.models.autoencoder import Autoencoder, build_model
 from aecore.models.bodies import Crop
 from aecore.models.config import ModelConfig
+from aecore.models.nearest_conv import NearestConv2d
+from aecore.models.unpooling import BedOfNails2d, MaxUnpool2d, SwitchPool2d
 
 Shape = tuple[int, ...]
 
@@ -36,7 +38,7 @@ class Layer:
         parameters: Number of trained values.
         flops: Floating-point operations for one image; a multiplication and its addition count two. Biases,
             activations and copies are not counted, as in `torch.utils.flop_counter`.
-        code: The Python expression that makes this layer, with `nn` for `torch.nn`.
+        code: The Python expression that makes this layer, or those it stands for, with `nn` for `torch.nn`.
     """
 
     part: Literal["encoder", "decoder"]
@@ -99,7 +101,7 @@ def _conv_code(module: nn.Conv2d | nn.ConvTranspose2d) -> str:
         for name, usual in settings.items()
         if (value := getattr(module, name, (usual,))[0]) != usual
     ]
-    kind = type(module).__name__
+    kind = "ConvTranspose2d" if isinstance(module, nn.ConvTranspose2d) else "Conv2d"
     return (
         f"nn.{kind}({module.in_channels}, {module.out_channels}, kernel_size={module.kernel_size[0]}{''.join(extra)})"
     )
@@ -140,13 +142,30 @@ OPERATIONS: dict[type[nn.Module], Operation] = {
         "max_pool2d",
         lambda m: {"kernel": m.kernel_size, "stride": m.stride, "ceil_mode": m.ceil_mode},
         _no_macs,
-        lambda m: f"nn.MaxPool2d({m.kernel_size}, ceil_mode={m.ceil_mode})",
+        lambda m: (
+            f"nn.MaxPool2d({m.kernel_size}, ceil_mode={m.ceil_mode}"
+            f"{', return_indices=True' if isinstance(m, SwitchPool2d) else ''})"
+        ),
+    ),
+    NearestConv2d: Operation(
+        "nearest_conv2d",
+        lambda m: {"padding": m.padding[0]},
+        lambda m, came, _: m.out_channels * 16 * math.prod(came),
+        lambda m: f"nn.Upsample(scale_factor=2), {_conv_code(m)}",
     ),
     nn.Upsample: Operation(
-        "upsample_nearest",
+        "upsample_bilinear",
         lambda m: {"factor": int(m.scale_factor)},
         _no_macs,
-        lambda m: f"nn.Upsample(scale_factor={int(m.scale_factor)})",
+        lambda m: f'nn.Upsample(scale_factor={int(m.scale_factor)}, mode="{m.mode}")',
+    ),
+    BedOfNails2d: Operation("bed_of_nails", _no_args, _no_macs, lambda _: "BedOfNails()"),
+    MaxUnpool2d: Operation("max_unpool2d", _no_args, _no_macs, lambda _: "nn.MaxUnpool2d(2)"),
+    nn.PixelShuffle: Operation(
+        "pixel_shuffle",
+        lambda m: {"factor": m.upscale_factor},
+        _no_macs,
+        lambda m: f"nn.PixelShuffle({m.upscale_factor})",
     ),
     Crop: Operation(
         "crop",
@@ -159,6 +178,11 @@ OPERATIONS: dict[type[nn.Module], Operation] = {
     nn.Tanh: _simple("tanh"),
     nn.Sigmoid: _simple("sigmoid"),
 }
+
+
+def operation_of(module: nn.Module) -> Operation | None:
+    """How this module is told about: by its own class, or the nearest one above it; None if it is no layer."""
+    return next((OPERATIONS[kind] for kind in type(module).__mro__ if kind in OPERATIONS), None)
 
 
 def describe(model: Autoencoder | ModelConfig) -> list[Layer]:
@@ -182,9 +206,11 @@ def _walk(model: Autoencoder) -> list[Layer]:
     part_of = {id(module): "decoder" for half in (model.decoder, model.output) for module in half.modules()}
     layers: list[Layer] = []
 
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        operation = OPERATIONS[type(module)]
-        came, went = tuple(inputs[0].shape[1:]), tuple(output.shape[1:])
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, Tensor]) -> None:
+        operation = operation_of(module)
+        assert operation is not None
+        values = output[0] if isinstance(output, tuple) else output  # a pooling may give its switches too
+        came, went = tuple(inputs[0].shape[1:]), tuple(values.shape[1:])
         own = dict(module.named_parameters(recurse=False))
         layers.append(
             Layer(
@@ -200,7 +226,7 @@ def _walk(model: Autoencoder) -> list[Layer]:
             )
         )
 
-    hooks = [module.register_forward_hook(note) for module in model.modules() if type(module) in OPERATIONS]
+    hooks = [module.register_forward_hook(note) for module in model.modules() if operation_of(module)]
     device = next(model.parameters()).device
     try:
         with torch.no_grad():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 Build = TypeVar("Build", bound=Callable[..., object])
@@ -17,11 +17,13 @@ class Part(Generic[Build]):
         title: Short name for people.
         help: One sentence: what it is.
         build: Makes the part; its signature is the registry's contract.
+        needs: Fields of the configuration that must have one of the named values for this part to work.
     """
 
     title: str
     help: str
     build: Build
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def titles(registry: Mapping[str, Part[Build]]) -> dict[str, str]:

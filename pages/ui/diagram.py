@@ -19,7 +19,15 @@ TALLEST, WIDEST, GAP, MARGIN = 120, 64, 46, 14  # SVG units, pixels at normal zo
 SILENT_OPS = ("relu", "silu", "tanh", "sigmoid", "crop")  # they keep the shape: named with the layer before them
 
 CONVOLUTIONS = {"conv2d": "conv", "conv_transpose2d": "transposed"}
-PLAIN_NAMES = {"max_pool2d": "max-pool", "upsample_nearest": "nearest ×2", "unflatten": "reshape"}
+PLAIN_NAMES = {
+    "max_pool2d": "max-pool",
+    "nearest_conv2d": "nearest ×2\nconv 3×3",
+    "upsample_bilinear": "bilinear ×2",
+    "pixel_shuffle": "shuffle ×2",
+    "bed_of_nails": "nails ×2",
+    "max_unpool2d": "max-unpool",
+    "unflatten": "reshape",
+}
 
 _FRAME = st.components.v2.component(
     "network_diagram",
@@ -55,7 +63,7 @@ def network_diagram(layers: Sequence[Layer], palette: Palette) -> str:
             labels[-1].append(_name(layer))
             tensors[-1] = (tensors[-1][0], layer.out_shape, tensors[-1][2])
             continue
-        labels.append([_name(layer)])
+        labels.append(_name(layer).split("\n"))
         colour = (palette.encoder if layer.part == "encoder" else palette.decoder).fill
         tensors.append(("", layer.out_shape, colour))
     first_decoder = next(index for index, layer in enumerate(layers) if layer.part == "decoder")

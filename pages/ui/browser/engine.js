@@ -13,7 +13,11 @@ const OPERATIONS = {
   conv2d,
   conv_transpose2d: convTranspose2d,
   max_pool2d: maxPool2d,
-  upsample_nearest: upsampleNearest,
+  nearest_conv2d: nearestConv2d,
+  upsample_bilinear: upsampleBilinear,
+  bed_of_nails: bedOfNails,
+  max_unpool2d: bedOfNails, // of a code alone: there are no switches
+  pixel_shuffle: pixelShuffle,
   crop,
   relu: elementwise((v) => (v > 0 ? v : 0)),
   silu: elementwise((v) => v / (1 + Math.exp(-v))),
@@ -215,32 +219,105 @@ function maxPool2d(layer) {
   }
 }
 
-// Every pixel becomes a block of factor x factor.
-function upsampleNearest(layer) {
-  const [, inH, inW] = layer.in
-  return gather(layer, layer.args.factor, inH, inW)
+// weight (out, in, 3, 3). Every pixel doubled, then convolved: the taps that meet the same pixel are added up once,
+// which leaves a transposed convolution with a 4x4 kernel (see aecore/models/nearest_conv.py).
+function nearestConv2d(layer, tensor) {
+  const { shape, data } = tensor("weight")
+  const [outputs, inputs] = shape
+  const folded = new Float32Array(inputs * outputs * 16)
+  for (let o = 0, w = 0; o < outputs; o++) {
+    for (let i = 0; i < inputs; i++) {
+      for (let ky = 2; ky >= 0; ky--) {
+        for (let kx = 2; kx >= 0; kx--, w++) {
+          for (const [y, x] of [[ky, kx], [ky, kx + 1], [ky + 1, kx], [ky + 1, kx + 1]]) {
+            folded[((i * outputs + o) * 4 + y) * 4 + x] += data[w]
+          }
+        }
+      }
+    }
+  }
+  const weights = { shape: [inputs, outputs, 4, 4], data: folded }
+  const transposed = { ...layer, args: { stride: 2, padding: 1 } }
+  return convTranspose2d(transposed, (role) => (role === "weight" ? weights : tensor(role)))
+}
+
+// Lines between the pixels, whose corners are aligned: output pixel j lies at (j + 1/2) / factor - 1/2.
+function upsampleBilinear(layer) {
+  const [channels, inH, inW] = layer.in
+  const [, outH, outW] = layer.out
+  const between = (count, limit) =>
+    Array.from({ length: count }, (_, j) => {
+      const place = Math.max(0, (j + 0.5) / layer.args.factor - 0.5)
+      const low = Math.min(Math.floor(place), limit - 1)
+      return [low, Math.min(low + 1, limit - 1), place - low]
+    })
+  const rows = between(outH, inH)
+  const columns = between(outW, inW)
+  const output = new Float32Array(size(layer.out))
+  return (input) => {
+    for (let c = 0, o = 0; c < channels; c++) {
+      for (const [top, bottom, down] of rows) {
+        const above = (c * inH + top) * inW
+        const below = (c * inH + bottom) * inW
+        for (const [left, right, across] of columns) {
+          const upper = input[above + left] + across * (input[above + right] - input[above + left])
+          const lower = input[below + left] + across * (input[below + right] - input[below + left])
+          output[o++] = upper + down * (lower - upper)
+        }
+      }
+    }
+    return output
+  }
+}
+
+// Every value goes to the top left of a 2x2 block of zeros.
+function bedOfNails(layer) {
+  return scatter(layer, ([c, y, x]) => [c, 2 * y, 2 * x])
+}
+
+// The channels that belong together are laid out as blocks of factor x factor.
+function pixelShuffle(layer) {
+  const { factor } = layer.args
+  const place = ([c, y, x]) => {
+    const inBlock = c % (factor * factor)
+    const row = y * factor + Math.floor(inBlock / factor)
+    return [Math.floor(c / (factor * factor)), row, x * factor + (inBlock % factor)]
+  }
+  return scatter(layer, place)
+}
+
+// Every input value goes to one place of the output, zeros elsewhere; which place, is worked out once.
+function scatter(layer, place) {
+  const [channels, inH, inW] = layer.in
+  const [, outH, outW] = layer.out
+  const output = new Float32Array(size(layer.out))
+  const to = new Int32Array(size(layer.in))
+  for (let c = 0, i = 0; c < channels; c++) {
+    for (let y = 0; y < inH; y++) {
+      for (let x = 0; x < inW; x++, i++) {
+        const [channel, row, column] = place([c, y, x])
+        to[i] = (channel * outH + row) * outW + column
+      }
+    }
+  }
+  return (input) => {
+    for (let i = 0; i < to.length; i++) output[to[i]] = input[i]
+    return output
+  }
 }
 
 // The top left part.
 function crop(layer) {
   const [, inH, inW] = layer.in
-  return gather(layer, 1, inH, inW)
-}
-
-// Output pixel (y, x) is input pixel (y / factor, x / factor), rounded down; which that is, is worked out once.
-function gather(layer, factor, inH, inW) {
   const [channels, outH, outW] = layer.out
   const output = new Float32Array(size(layer.out))
-  const from = new Int32Array(output.length)
-  for (let c = 0, o = 0; c < channels; c++) {
-    for (let y = 0; y < outH; y++) {
-      for (let x = 0; x < outW; x++, o++) {
-        from[o] = (c * inH + Math.floor(y / factor)) * inW + Math.floor(x / factor)
+  return (input) => {
+    for (let c = 0, o = 0; c < channels; c++) {
+      for (let y = 0; y < outH; y++) {
+        const from = (c * inH + y) * inW
+        for (let x = 0; x < outW; x++, o++) output[o] = input[from + x]
       }
     }
-  }
-  return (input) => {
-    for (let o = 0; o < output.length; o++) output[o] = input[from[o]]
     return output
   }
 }
