@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage.metrics import structural_similarity
 
-from aecore.metrics import mse, psnr_of_mse, squared_error_per_image
+from aecore.data import load_dataset
+from aecore.metrics import mse, psnr_of_mse, squared_error_per_image, ssim, ssim_per_image
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def images(count: int, seed: int) -> torch.Tensor:
@@ -72,3 +76,148 @@ def test_psnr_of_a_share_of_the_peak(mse_of_8_bits: float, decibels: float) -> N
 def test_psnr_of_the_mean_is_at_most_the_mean_of_psnrs(errors: list[float]) -> None:
     mean_of_psnrs = sum(map(psnr_of_mse, errors)) / len(errors)
     assert psnr_of_mse(sum(errors) / len(errors)) <= mean_of_psnrs + 1e-9
+
+
+def noisy(clean: torch.Tensor, strength: float, seed: int = 0) -> torch.Tensor:
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(seed))
+    return (clean + strength * noise).clamp(0, 1)
+
+
+def real_images(name: str, count: int) -> torch.Tensor:
+    return load_dataset(name).test[:count].float() / 255
+
+
+def scikit_images(reconstruction: torch.Tensor, target: torch.Tensor) -> list[float]:
+    """scikit-image leaves out a border of half a window (11x11 with these settings), so it keeps what lies inside."""
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1}
+    pairs = zip(reconstruction.double().numpy(), target.double().numpy(), strict=True)
+    return [structural_similarity(a, b, channel_axis=0, **options) for a, b in pairs]
+
+
+def window_by_window(a: np.ndarray, b: np.ndarray, size: int) -> float:
+    """The formula of the paper for each channel and window of one image, with deviations from the mean."""
+    distances = np.arange(size) - (size - 1) / 2
+    weights = np.exp(-(distances[:, None] ** 2 + distances**2) / (2 * 1.5**2))
+    weights /= weights.sum()
+    values = []
+    for channel, top, left in np.ndindex(a.shape[0], a.shape[1] - size + 1, a.shape[2] - size + 1):
+        x, y = (image[channel, top : top + size, left : left + size] for image in (a, b))
+        mean_x, mean_y = (weights * x).sum(), (weights * y).sum()
+        dx, dy = x - mean_x, y - mean_y
+        brightness = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
+        structure = (2 * (weights * dx * dy).sum() + 0.03**2) / ((weights * (dx**2 + dy**2)).sum() + 0.03**2)
+        values.append(brightness * structure)
+    return float(np.mean(values))
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (2, 11, 11), (3, 12, 25)])
+def test_ssim_of_random_images_is_scikit_images(shape: tuple[int, ...]) -> None:
+    a, b = torch.rand((2, 6, *shape), generator=torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(ssim_per_image(a, b), scikit_images(a, b), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("strength", [0.02, 0.1, 0.5])
+@pytest.mark.parametrize("name", ["shapes", "digits"])
+def test_ssim_of_noisy_images_is_scikit_images(name: str, strength: float) -> None:
+    clean = real_images(name, 20)
+    dirty = noisy(clean, strength)
+    expected = scikit_images(dirty, clean)
+    assert max(expected) - min(expected) > 0.01  # the images are told apart
+    np.testing.assert_allclose(ssim_per_image(dirty, clean), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("grey", [0.05, 0.5, 0.95])
+def test_ssim_of_nearly_flat_images_is_scikit_images(grey: float) -> None:
+    # in float32 the variances, of the order of 1e-6 to 1e-4, would drown in the rounding of their squares
+    flat = torch.full((4, 3, 24, 24), grey)
+    strengths = torch.tensor([0.001, 0.003, 0.005, 0.01]).view(4, 1, 1, 1)
+    a, b = (flat + strengths * torch.randn(flat.shape, generator=torch.Generator().manual_seed(i)) for i in (0, 1))
+    np.testing.assert_allclose(ssim_per_image(a, b), scikit_images(a, b), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size"),
+    [
+        # the largest window of odd size that fits, 11 at most
+        (8, 8, 7),
+        (9, 13, 9),
+        (13, 10, 9),
+        (5, 40, 5),
+        (2, 6, 1),
+        (1, 1, 1),
+        (11, 12, 11),
+        (14, 13, 11),
+    ],
+)
+def test_ssim_of_small_images_is_the_papers_formula(height: int, width: int, size: int) -> None:
+    b = torch.rand((3, 2, height, width), generator=torch.Generator().manual_seed(0))
+    a = noisy(b, 0.2)
+    expected = [window_by_window(x, y, size) for x, y in zip(a.double().numpy(), b.double().numpy(), strict=True)]
+    np.testing.assert_allclose(ssim_per_image(a, b), expected, rtol=0, atol=1e-6)
+
+
+def test_the_two_oracles_agree() -> None:
+    b = real_images("shapes", 2)
+    a = noisy(b, 0.1)
+    expected = [window_by_window(x, y, 11) for x, y in zip(a.double().numpy(), b.double().numpy(), strict=True)]
+    np.testing.assert_allclose(scikit_images(a, b), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.0, 1.0), (0.2, 0.4), (0.5, 0.5), (0.9, 0.1)])
+def test_ssim_of_flat_images_is_that_of_their_brightness(a: float, b: float) -> None:
+    expected = (2 * a * b + 1e-4) / (a * a + b * b + 1e-4)
+    assert ssim(torch.full((1, 3, 16, 16), a), torch.full((1, 3, 16, 16), b)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_equal_images_have_a_similarity_of_one() -> None:
+    for same in (images(3, 0), real_images("shapes", 20), real_images("digits8", 20), torch.full((2, 1, 20, 20), 0.3)):
+        np.testing.assert_allclose(ssim_per_image(same, same.clone()), 1, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(ssim_per_image(same.double(), same.double()), 1, rtol=0, atol=1e-9)
+        assert ssim(same, same.clone()) == pytest.approx(1, abs=1e-9)
+
+
+def test_the_similarity_of_each_image_is_its_own() -> None:
+    # more images than are worked on at a time
+    a, b = images(250, 0), noisy(images(250, 0), 0.1)
+    together = ssim_per_image(a, b)
+    assert together.shape == (250,)
+    np.testing.assert_allclose(together, [ssim(x[None], y[None]) for x, y in zip(a, b, strict=True)], atol=1e-6)
+    np.testing.assert_allclose(ssim_per_image(a.flip(0), b.flip(0)), together.flip(0), atol=1e-6)
+    assert ssim(a, b) == pytest.approx(together.double().mean().item(), abs=1e-9)
+
+
+def test_ssim_runs_where_training_measures() -> None:
+    with torch.inference_mode():
+        a, b = images(3, 0), images(3, 1)
+        values = ssim_per_image(a, b)
+    assert values.dtype == torch.float32
+    assert not values.requires_grad
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sides=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    channels=st.integers(1, 3),
+    seed=st.integers(0, 999),
+    mix=st.floats(0, 1),
+    hard=st.booleans(),
+)
+def test_ssim_is_symmetric_and_never_above_one(
+    sides: tuple[int, int], channels: int, seed: int, mix: float, hard: bool
+) -> None:
+    a, b = torch.rand((2, 2, channels, *sides), generator=torch.Generator().manual_seed(seed))
+    if hard:
+        a, b = a.round(), b.round()
+    b = mix * a + (1 - mix) * b
+    values = ssim_per_image(a, b)
+    assert values.max() <= 1
+    assert values.min() >= -1
+    np.testing.assert_allclose(ssim_per_image(b, a), values, rtol=0, atol=1e-7)
+
+
+def test_more_noise_is_less_similar() -> None:
+    clean = real_images("shapes", 20)
+    similarities = [ssim(noisy(clean, strength), clean) for strength in (0, 0.02, 0.05, 0.1, 0.2, 0.5)]
+    assert similarities == sorted(similarities, reverse=True)
+    assert similarities[0] == pytest.approx(1)
+    assert similarities[-1] < 0.3
