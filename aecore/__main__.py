@@ -5,6 +5,7 @@ Standard output carries results, standard error everything else. Bad arguments e
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import sys
@@ -18,13 +19,14 @@ from tqdm import tqdm
 import aecore
 from aecore import pretrained
 from aecore.checkpoint import Checkpoint, make_folder
+from aecore.compare import compare, rival_configs, summary
 from aecore.data import DATASETS, is_available, load_dataset
 from aecore.dials import Config, Dial
 from aecore.errors import AecoreError, CheckpointError, ConfigError
 from aecore.fit import fit
 from aecore.models import BODIES, BOTTLENECKS, DOWNSAMPLERS, UPSAMPLERS, ModelConfig
 from aecore.models.parts import Part
-from aecore.training import Evaluated, Finished, Started, StepDone, TrainConfig, TrainEvent, check_loss, evaluate
+from aecore.training import Evaluated, Finished, Started, StepDone, TrainConfig, TrainEvent, Turn, check_loss, evaluate
 from aecore.training.config import BUDGET_UNITS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -117,6 +119,95 @@ def train_command(
     tell(checkpoint.metrics, as_json)
     if out is not None and not as_json:
         click.echo(f"kept in {out}")
+
+
+class SeveralNames(click.Command):
+    """A command whose `--upsample` takes all names that follow it: `--upsample transpose3 nearest`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the option before each of its names, as click wants it."""
+        repeated, listing = [], False
+        for word in args:
+            if word == "--upsample":
+                listing = True
+                continue
+            listing = listing and not word.startswith("-")
+            repeated += ["--upsample", word] if listing else [word]
+        return super().parse_args(ctx, repeated)
+
+
+@cli.command("compare", cls=SeveralNames)
+@dataset_option
+@click.option(
+    "--upsample",
+    "upsamplers",
+    type=click.Choice(list(UPSAMPLERS)),
+    multiple=True,
+    default=("transpose3", "nearest"),
+    show_default=True,
+    help="Rivals, one after the other.",
+)
+@click.option("--seeds", type=BUDGET, default=1, show_default=True, help="Train so many times, with seeds from --seed.")
+@dial_options(ModelConfig, leave_out=("body", "upsample"))
+@click.option("--epochs", type=BUDGET, help="Train for so many passes over the training set (4 if nothing is said).")
+@click.option("--steps", type=BUDGET, help="Train for so many batches instead.")
+@dial_options(TrainConfig, leave_out=("budget", "budget_unit"))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the models, one in each.")
+@json_option
+@click.pass_obj
+def compare_command(
+    arguments: list[str],
+    /,
+    dataset: str,
+    upsamplers: tuple[str, ...],
+    seeds: int,
+    epochs: int | None,
+    steps: int | None,
+    out: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train decoders that differ in their upsampler only, in lockstep, and put numbers on their checkerboards."""
+    if epochs and steps:
+        raise click.UsageError("Give one budget, not --epochs and --steps.")
+    budget = {"budget": steps, "budget_unit": "steps"} if steps else {"budget": epochs or 4}
+    training = TrainConfig(**pick(TrainConfig, options), **budget)
+    base = ModelConfig(**pick(ModelConfig, options)).for_images(DATASETS[dataset].image_shape)
+    rivals = rival_configs(base, upsamplers)
+    data = load_with_bar(dataset)
+    measured = []
+    for seed in range(training.seed, training.seed + seeds):
+        with training_bar() as watch:
+            checkpoints = compare(
+                rivals,
+                dataclasses.replace(training, seed=seed),
+                data,
+                on_turn=_of_the_first(next(iter(rivals)), watch),
+                command=shlex.join(["aecore", *arguments]),
+            )
+        measured.append({name: checkpoint.metrics for name, checkpoint in checkpoints.items()})
+        if out is not None:
+            for name, checkpoint in checkpoints.items():
+                checkpoint.save(out / (name if seeds == 1 else f"{name}-seed{seed}"))
+    numbers = summary(measured)
+    if as_json:
+        click.echo(json.dumps({"dataset": dataset, "seeds": seeds, "training": training.to_dict(), "rivals": numbers}))
+        return
+    click.echo(f"{'':<20}" + "".join(f"{name:>21}" for name in rivals))
+    for name in next(iter(numbers.values())):
+        cells = (numbers[rival][name] for rival in rivals)
+        click.echo(f"{name:<20}" + "".join(f"{_with_spread(cell):>21}" for cell in cells))
+
+
+def _of_the_first(name: str, watch: Callable[[TrainEvent], None]) -> Callable[[Turn], None]:
+    """In lockstep one of them tells how far all are."""
+    return lambda turn: watch(turn.event) if turn.name == name else None
+
+
+def _with_spread(cell: dict[str, float | None]) -> str:
+    if cell["mean"] is None or cell["std"] is None:
+        return "-"
+    return f"{cell['mean']:,.4g} ± {cell['std']:.2g}" if cell["std"] else f"{cell['mean']:,.4g}"
 
 
 @cli.command("evaluate")

@@ -205,3 +205,21 @@ def test_a_closed_database_holds_no_file(tmp_path: Path) -> None:
         list(pool.map(lambda _: count(database), range(20)))
     database.close()
     assert open_files() == 0
+
+
+def test_a_database_of_an_older_lab_gets_the_columns_it_lacks(tmp_path: Path) -> None:
+    Database(url_in(tmp_path)).close()
+    file = tmp_path / "runs.sqlite"
+    with sqlite3.connect(file) as old:
+        old.execute("ALTER TABLE runs DROP COLUMN rivals")
+        old.execute("ALTER TABLE points DROP COLUMN rival")
+        old.execute(
+            "INSERT INTO runs (id, kind, owner, created, queued, model, training, dataset, state, wanted, "
+            "step_requests, message, progress, step, executor, metrics) VALUES ('old', 'training', '', 0, 0, '{}', '{}', 'digits',"
+            " 'finished', 'run', 0, '', 1, 5, '', '{}')"
+        )
+    database = Database(url_in(tmp_path))
+    with database.reading() as connection:
+        assert connection.execute(select(schema.runs.c.rivals)).scalar_one() == []
+        assert connection.execute(select(schema.points.c.rival)).all() == []
+    database.close()

@@ -43,8 +43,8 @@ def set_row(store: RunStore, run_id: str, **values: object) -> None:
 
 def test_a_new_run_waits_and_knows_what_it_is(store: RunStore) -> None:
     model, training = ModelConfig(body="linear", latent_dim=5), TrainConfig(budget=7, seed=3)
-    run = store.get(store.create(model=model, training=training, dataset="mnist", owner="me", kind="sweep"))
-    assert (run.model, run.training, run.dataset, run.owner, run.kind) == (model, training, "mnist", "me", "sweep")
+    run = store.get(store.create(model=model, training=training, dataset="mnist", owner="me"))
+    assert (run.model, run.training, run.dataset, run.owner, run.kind) == (model, training, "mnist", "me", "training")
     assert (run.state, run.wanted, run.step_requests, run.message, run.executor) == ("queued", "run", 0, "", "")
     assert (run.progress, run.step, run.total_steps, run.metrics, run.has_checkpoint) == (0.0, 0, None, {}, False)
     assert run.unfinished

@@ -139,7 +139,10 @@ def conv_body(config: ModelConfig) -> Body:
         features=features,
         decoder=decoder,
         bounded=True,
-        safe_rate=1.2e-2 * min(1, math.sqrt(16 / config.channels)) * min(1, (2 / config.stages) ** 1.5),
+        safe_rate=1.2e-2
+        * min(1, math.sqrt(16 / config.channels))
+        * min(1, (2 / config.stages) ** 1.5)
+        * min(1, math.sqrt(784 / math.prod(config.image_shape))),  # at 1.2e-2 one in six died on colour shapes
     )
 
 

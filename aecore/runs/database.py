@@ -9,13 +9,14 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_data_path
-from sqlalchemy import URL, Connection, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.schema import CreateColumn
 
 from aecore.errors import RunError
 from aecore.runs import schema
@@ -65,6 +66,7 @@ class Database:
                 event.listen(self._engine, "begin", _sqlite_begin)
             self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
             schema.metadata.create_all(self._engine)
+            _add_new_columns(self._engine)
         except DBAPIError as error:
             raise RunError(f"The run store {self._name} cannot be opened: {_reason(error)}. {_GIVE}") from error
         except ImportError as error:
@@ -107,6 +109,17 @@ class Database:
     def close(self) -> None:
         """Give back the connections."""
         self._engine.dispose()
+
+
+def _add_new_columns(engine: Engine) -> None:
+    """Give the tables of an older version of the lab the columns it did not have; their defaults fill them."""
+    for table in schema.metadata.tables.values():
+        there = {column["name"] for column in inspect(engine).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                with engine.begin() as connection, suppress(DBAPIError):  # another process may be doing the same
+                    definition = CreateColumn(column).compile(dialect=engine.dialect)
+                    connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
 
 
 def _parsed(text: str) -> URL:

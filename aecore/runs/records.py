@@ -5,7 +5,8 @@ This module knows nothing of databases or processes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -24,11 +25,12 @@ class Run:
 
     Attributes:
         id: Short name, fit for a link.
-        kind: What sort of run; "training" trains one model.
+        kind: What sort of run; "training" trains one model, "comparison" several in lockstep.
         owner: The visitor who may steer it; anybody with the link may watch.
         created: Seconds since 1970.
-        model: Which network.
+        model: Which network; in a comparison, what the rivals share.
         training: How it is trained.
+        rivals: In a comparison the upsamplers that are tried; empty otherwise.
         dataset: Name of the dataset.
         state: Where it stands.
         wanted: Where its owner wants it.
@@ -59,6 +61,14 @@ class Run:
     executor: str
     metrics: dict[str, Any]
     has_checkpoint: bool
+    rivals: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> dict[str, ModelConfig]:
+        """The networks by rival; that of a run without rivals under the empty name."""
+        if not self.rivals:
+            return {"": self.model}
+        return {name: replace(self.model, upsample=name) for name in self.rivals}
 
     @property
     def unfinished(self) -> bool:
@@ -75,12 +85,14 @@ class Point:
         step: Steps done.
         kind: "train" for an average over the steps since the point before, "test" for a look at the test set.
         values: Numbers by name; `loss` is summed over the values of an image.
+        rival: Whose they are in a comparison; empty otherwise.
     """
 
     id: int
     step: int
     kind: Literal["train", "test"]
     values: dict[str, float]
+    rival: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,7 @@ class Snapshot:
 
     Attributes:
         step: Steps done.
-        reconstructions: (N, C, H, W) uint8, of the stage's targets.
+        reconstructions: (N, C, H, W) uint8, of the stage's targets; in a comparison (R, N, C, H, W), rival by rival.
         codes: (M, 2) float32, of the stage's labelled images; empty when the code is not two numbers.
     """
 
@@ -129,3 +141,13 @@ class Stage:
         """What `to_bytes` gave."""
         arrays = load_arrays(data)
         return cls(arrays["targets"], arrays["labels"])
+
+
+def pack(checkpoints: Mapping[str, bytes]) -> bytes:
+    """The checkpoints of a run by rival, as one; `unpack` gives them back."""
+    return save_arrays({f"of {name}": np.frombuffer(data, np.uint8) for name, data in checkpoints.items()})
+
+
+def unpack(data: bytes) -> dict[str, bytes]:
+    """The checkpoints that `pack` put together, by rival."""
+    return {name.removeprefix("of "): array.tobytes() for name, array in load_arrays(data).items()}

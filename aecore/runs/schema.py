@@ -46,6 +46,7 @@ runs = Table(
     Column("total_steps", Integer),
     Column("executor", String(32), nullable=False, default=""),
     Column("metrics", JSON, nullable=False),
+    Column("rivals", JSON, nullable=False, server_default="[]"),
 )
 
 stages = Table(
@@ -64,6 +65,7 @@ points = Table(
     Column("step", Integer, nullable=False),
     Column("kind", String(8), nullable=False),
     Column("values", JSON, nullable=False),
+    Column("rival", String(32), nullable=False, server_default=""),
     Index("points_of", "run_id", "id"),
 )
 

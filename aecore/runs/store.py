@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -24,6 +24,8 @@ from aecore.runs.states import RESUMABLE_STATES, UNFINISHED_STATES, State, Wante
 from aecore.training.config import TrainConfig
 
 MOST_SNAPSHOTS = 200
+
+NewPoint = tuple[int, str, Mapping[str, float]] | tuple[int, str, Mapping[str, float], str]
 
 
 class RunLostError(RunError):
@@ -60,7 +62,7 @@ class RunStore:
         training: TrainConfig,
         dataset: str,
         owner: str = "",
-        kind: str = "training",
+        rivals: Sequence[str] = (),
         most_unfinished: int | None = None,
     ) -> str:
         """Put a new run into the queue.
@@ -70,7 +72,7 @@ class RunStore:
             training: How to train it.
             dataset: Name of the dataset.
             owner: Who may steer it.
-            kind: What sort of run.
+            rivals: Upsamplers to compare; the run is a comparison then, and a training otherwise.
             most_unfinished: How many unfinished runs this owner may have, this one included.
 
         Returns:
@@ -94,7 +96,8 @@ class RunStore:
             connection.execute(
                 insert(schema.runs).values(
                     id=run_id,
-                    kind=kind,
+                    kind="comparison" if rivals else "training",
+                    rivals=list(rivals),
                     owner=owner,
                     created=now,
                     queued=now,
@@ -125,9 +128,11 @@ class RunStore:
                 f"Run {run_id!r} was made by another version of the lab. {error} Start a new run."
             ) from error
 
-    def runs(self, *, owner: str | None = None, limit: int = 50) -> list[Run]:
-        """The newest runs first, of one owner or of all; those this version cannot read are left out."""
+    def runs(self, *, owner: str | None = None, kind: str | None = None, limit: int = 50) -> list[Run]:
+        """The newest runs first, of one owner or kind or of all; those this version cannot read are left out."""
         query = _run_query().order_by(schema.runs.c.created.desc()).limit(limit)
+        if kind is not None:
+            query = query.where(schema.runs.c.kind == kind)
         if owner is not None:
             query = query.where(schema.runs.c.owner == owner)
         with self.database.reading() as connection:
@@ -213,7 +218,7 @@ class RunStore:
             .order_by(schema.points.c.id)
         )
         with self.database.reading() as connection:
-            return [Point(row.id, row.step, row.kind, row.values) for row in connection.execute(query)]
+            return [Point(row.id, row.step, row.kind, row.values, row.rival) for row in connection.execute(query)]
 
     def stage(self, run_id: str) -> Stage | None:
         """The test images the run is watched on; None before it has begun."""
@@ -239,7 +244,10 @@ class RunStore:
             return sorted(connection.execute(query).scalars())
 
     def checkpoint(self, run_id: str) -> bytes | None:
-        """The run's latest checkpoint as `Checkpoint.to_bytes` made it; None if there is none."""
+        """The run's latest checkpoint as `Checkpoint.to_bytes` made it; None if there is none.
+
+        In a comparison, those of all rivals, as `aecore.runs.records.pack` put them together.
+        """
         with self.database.reading() as connection:
             return connection.execute(
                 select(schema.checkpoints.c.data).where(schema.checkpoints.c.run_id == run_id)
@@ -294,7 +302,7 @@ class RunStore:
         progress: float | None = None,
         step: int | None = None,
         total_steps: int | None = None,
-        points: Iterable[tuple[int, str, Mapping[str, float]]] = (),
+        points: Iterable[NewPoint] = (),
         snapshot: Snapshot | None = None,
     ) -> None:
         """Write what happened since the last report, all of it or nothing.
@@ -307,7 +315,7 @@ class RunStore:
             progress: Share of the budget used.
             step: Steps done.
             total_steps: Steps of the budget.
-            points: (step, "train" or "test", values) for the curves.
+            points: (step, "train" or "test", values) for the curves, in a comparison with the rival as the fourth.
             snapshot: What the model makes of the stage now. At most `MOST_SNAPSHOTS` are kept, thinned evenly.
         """
         changes = {
@@ -321,7 +329,10 @@ class RunStore:
             }.items()
             if value is not None
         }
-        rows = [{"run_id": run_id, "step": at, "kind": kind, "values": dict(v)} for at, kind, v in points]
+        rows = [
+            {"run_id": run_id, "step": at, "kind": kind, "values": dict(values), "rival": "".join(rival)}
+            for at, kind, values, *rival in points
+        ]
         with self._held(run_id, holder) as connection:
             if changes:
                 connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(**changes))
@@ -377,6 +388,7 @@ def _run_query() -> Any:
 def _run(row: Row[Any]) -> Run:
     values = dict(row._mapping)
     del values["queued"]
+    values["rivals"] = tuple(values["rivals"])
     values["model"] = ModelConfig.from_dict(values["model"])
     values["training"] = TrainConfig.from_dict(values["training"])
     values["has_checkpoint"] = bool(values["has_checkpoint"])

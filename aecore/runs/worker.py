@@ -7,24 +7,33 @@ or of pages.
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+import torch
+
+from aecore.analysis.checkerboard import checkerboard, fields
 from aecore.checkpoint import Checkpoint
+from aecore.compare import measure_rival
 from aecore.data import load_dataset
+from aecore.data.image_dataset import to_unit
 from aecore.errors import AecoreError
 from aecore.fit import measure
-from aecore.models.autoencoder import build_model
-from aecore.runs.records import Run, Snapshot, Stage
+from aecore.metrics import ssim
+from aecore.models.autoencoder import Autoencoder, build_model
+from aecore.runs.records import Run, Snapshot, Stage, pack, unpack
 from aecore.runs.states import State
-from aecore.runs.store import RunLostError, RunStore
+from aecore.runs.store import NewPoint, RunLostError, RunStore
 from aecore.runs.threads import ThreadChooser, share_of_cores
 from aecore.training.evaluation import encode, reconstruct
 from aecore.training.events import Evaluated, Finished, Started, StepDone, TrainEvent
-from aecore.training.loop import TrainState, train
+from aecore.training.lockstep import train_together
+from aecore.training.loop import TrainState
 
 REPORT_EVERY = 0.15  # seconds; a page that looks five times a second sees a new picture nearly each time
 LISTEN_EVERY = 0.05  # seconds between two looks at what is wanted
@@ -32,6 +41,8 @@ CHECKPOINT_EVERY = 10.0  # seconds: the most work a crash can cost
 PARK_AFTER = 60.0  # seconds a paused run may keep its worker from others
 STAGE_IMAGES = 8
 STAGE_CODES = 600
+COMPARED_IMAGES = 6  # test images on the stage of a comparison, beside a flat and a shaded field
+METER_IMAGES = 500  # test images the checkerboards are measured on while training goes on
 
 log = logging.getLogger(__name__)
 
@@ -71,23 +82,59 @@ class _Leave(Exception):  # noqa: N818 - a decision, not an error
 
 
 @dataclass
-class _Unreported:
-    """What happened since the last report."""
+class _Rival:
+    """One of the models of a run, and what happened to it since the last report.
 
+    Attributes:
+        name: Its upsampler in a comparison, empty in a run of one model.
+        state: Where its training stands.
+        last: The latest step.
+        losses: Of the steps since the last report.
+        since_images, since_seconds: Where it stood then.
+        diverged: Why it ended early, if it did.
+    """
+
+    name: str
+    model: Autoencoder
+    state: TrainState
+    last: StepDone | None = None
     losses: list[float] = field(default_factory=list)
-    points: list[tuple[int, str, dict[str, float]]] = field(default_factory=list)
     since_images: int = 0
     since_seconds: float = 0.0
+    diverged: str = ""
+
+    def point(self) -> NewPoint | None:
+        """The mean over the steps since the last report; None if there were none."""
+        if not self.losses or self.last is None:
+            return None
+        seconds = self.last.seconds - self.since_seconds
+        values = {
+            "loss": sum(self.losses) / len(self.losses),
+            "learning_rate": self.last.learning_rate,
+            "epoch": self.last.epoch,
+            "images_per_second": (self.last.images - self.since_images) / seconds if seconds > 0 else 0.0,
+            "seconds": self.last.seconds,
+        }
+        return (self.last.step, "train", values, self.name)
+
+    def reported(self) -> None:
+        """Begin a new count."""
+        self.losses, self.since_images, self.since_seconds = [], self.state.images, self.state.seconds
 
 
 class _Worker:
     def __init__(self, store: RunStore, run: Run, abandoned: Callable[[], bool]) -> None:
         self.store, self.run, self.abandoned = store, run, abandoned
         self.holder = run.executor
-        self.reported = self.listened = self.told = 0.0
+        self.reported_at = self.listened = self.told = 0.0
         self.saved = time.monotonic()
-        self.last: StepDone | None = None
+        self.looks: list[NewPoint] = []
         self.threads = ThreadChooser()
+
+    @property
+    def step(self) -> int:
+        """Steps taken: by all models but those that diverged."""
+        return max(rival.state.step for rival in self.rivals.values())
 
     def work(self) -> None:
         try:
@@ -96,12 +143,19 @@ class _Worker:
             ended: State = "stopped" if leave.how == "stop" else "interrupted"
             self.store.release(self.run.id, ended, "Left before training began.", holder=self.holder)
             return
+        models = {name: rival.model for name, rival in self.rivals.items()}
+        states = {name: rival.state for name, rival in self.rivals.items()}
+        going = len(models)
         try:
-            for event in train(self.model, self.dataset, self.run.training, self.state):
-                self._note(event)
-                if isinstance(event, Finished):
+            for turn in train_together(models, self.dataset, self.run.training, states):
+                rival, event = self.rivals[turn.name], turn.event
+                self._note(rival, event)
+                going -= isinstance(event, Finished)
+                if going == 0:
+                    assert isinstance(event, Finished)
                     self._finish(event)
-                else:
+                elif turn.even:
+                    self._report_if_due(event)
                     self._obey(event)
         except _Leave as leave:
             self._leave(leave.how)
@@ -113,19 +167,29 @@ class _Worker:
         run = self.run
         self.dataset = load_dataset(run.dataset, progress=self._tell)
         saved = self.store.checkpoint(run.id)
-        if saved is None:
-            self.model = build_model(run.model, seed=run.training.seed)
-            self.state = TrainState(self.model, run.training)
-        else:
-            checkpoint = Checkpoint.from_bytes(saved)
-            self.model = checkpoint.build()
-            self.state = checkpoint.resume(self.model)
-        self.store.rewind(run.id, self.state.step if saved else -1, holder=self.holder)
-        self.unreported = _Unreported(since_images=self.state.images, since_seconds=self.state.seconds)
-        self.plane = run.model.latent_dim == 2  # a code one can draw
+        self.rivals = self._restored(saved) if saved else self._fresh()
+        self.store.rewind(run.id, self.step if saved else -1, holder=self.holder)
+        for rival in self.rivals.values():
+            rival.reported()
+        self.plane = not run.rivals and run.model.latent_dim == 2  # a code one can draw
         labels = self.dataset.test_labels[: STAGE_CODES if self.plane else 0]
-        stage = Stage(self.dataset.test[:STAGE_IMAGES].numpy(), labels.numpy())
-        self.store.set_stage(run.id, stage, holder=self.holder)
+        self.shown = self.dataset.test[:STAGE_IMAGES]
+        if run.rivals:
+            grey = fields(self.dataset.image_shape)
+            self.shown = torch.cat([self.dataset.test[:COMPARED_IMAGES], grey[[1, 5]]])
+        self.store.set_stage(run.id, Stage(self.shown.numpy(), labels.numpy()), holder=self.holder)
+
+    def _fresh(self) -> dict[str, _Rival]:
+        models = {name: build_model(config, seed=self.run.training.seed) for name, config in self.run.models.items()}
+        return {name: _Rival(name, model, TrainState(model, self.run.training)) for name, model in models.items()}
+
+    def _restored(self, saved: bytes) -> dict[str, _Rival]:
+        rivals = {}
+        for name, data in (unpack(saved) if self.run.rivals else {"": saved}).items():
+            checkpoint = Checkpoint.from_bytes(data)
+            model = checkpoint.build()
+            rivals[name] = _Rival(name, model, checkpoint.resume(model))
+        return rivals
 
     def _tell(self, message: str, _: float | None) -> None:
         """Say what is being prepared, a few times a second at most."""
@@ -136,67 +200,77 @@ class _Worker:
 
     # -- what happened -------------------------------------------------------------------------------------------
 
-    def _note(self, event: TrainEvent) -> None:
+    def _note(self, rival: _Rival, event: TrainEvent) -> None:
         if isinstance(event, Started):
             self.steps_per_epoch = event.steps_per_epoch
             self.store.report(
                 self.run.id, holder=self.holder, message="", total_steps=event.total_steps, step=event.step
             )
         elif isinstance(event, StepDone):
-            self.last = event
-            self.unreported.losses.append(event.loss)
+            rival.last = event
+            rival.losses.append(event.loss)
             self.threads.note(event.images, event.seconds)
         elif isinstance(event, Evaluated):
             epoch = event.step / self.steps_per_epoch
             values = {"epoch": epoch, "loss": event.loss, "mse": event.mse, "images": float(event.images)}
-            self.unreported.points.append((event.step, "test", values))
+            self.looks.append((event.step, "test", {**values, **self._meters(rival)}, rival.name))
+        elif event.reason == "diverged":
+            rival.diverged = event.message
+
+    def _meters(self, rival: _Rival) -> dict[str, float]:
+        """In a comparison, what is looked at besides the loss; what cannot be measured is left out."""
+        if not self.run.rivals:
+            return {}
+        images = self.dataset.test[: min(METER_IMAGES, self.run.training.evaluation_images)]
+        scores = checkerboard(rival.model, images, self.run.training.loss).to_dict()
+        seen = to_unit(reconstruct(rival.model, images))
+        scores["ssim"] = ssim(seen, to_unit(images))
+        return {name: value for name, value in scores.items() if value is not None and math.isfinite(value)}
+
+    def _report_if_due(self, event: TrainEvent) -> None:
+        """Report and save now and then; all models are at the same step here."""
         first = isinstance(event, StepDone) and event.step == 1  # the first loss should not wait
-        if first or time.monotonic() - self.reported >= REPORT_EVERY or isinstance(event, Finished):
+        if first or time.monotonic() - self.reported_at >= REPORT_EVERY:
             self._report("running")
         if time.monotonic() - self.saved >= CHECKPOINT_EVERY:
             self._save()
 
     def _report(self, state: State) -> None:
         """Write everything unreported, with a fresh snapshot."""
-        news, last = self.unreported, self.last
-        points = list(news.points)
-        if news.losses and last is not None:
-            seconds = last.seconds - news.since_seconds
-            values = {
-                "loss": sum(news.losses) / len(news.losses),
-                "learning_rate": last.learning_rate,
-                "epoch": last.epoch,
-                "images_per_second": (last.images - news.since_images) / seconds if seconds > 0 else 0.0,
-                "seconds": last.seconds,
-            }
-            points.append((last.step, "train", values))
-        codes = encode(self.model, self.dataset.test[: STAGE_CODES if self.plane else 0])
+        rivals = list(self.rivals.values())
+        points = [*self.looks, *(point for rival in rivals if (point := rival.point()))]
+        pictures = [reconstruct(rival.model, self.shown).numpy() for rival in rivals]
+        codes = encode(rivals[0].model, self.dataset.test[: STAGE_CODES if self.plane else 0])
+        last = max((rival.last for rival in rivals if rival.last), key=lambda step: step.step, default=None)
         self.store.report(
             self.run.id,
             holder=self.holder,
             state=state,
-            step=self.state.step,
+            step=self.step,
             progress=last.progress if last else None,
             points=points,
-            snapshot=Snapshot(
-                self.state.step,
-                reconstruct(self.model, self.dataset.test[:STAGE_IMAGES]).numpy(),
-                codes.numpy(),
-            ),
+            snapshot=Snapshot(self.step, np.stack(pictures) if self.run.rivals else pictures[0], codes.numpy()),
         )
-        self.unreported = _Unreported(since_images=self.state.images, since_seconds=self.state.seconds)
-        self.reported = time.monotonic()
+        self.looks = []
+        for rival in rivals:
+            rival.reported()
+        self.reported_at = time.monotonic()
 
-    def _save(self, metrics: dict[str, Any] | None = None) -> None:
-        checkpoint = Checkpoint.of(
-            self.model,
-            self.state,
-            train_config=self.run.training,
-            dataset=self.dataset.name,
-            dataset_checksum=self.dataset.checksum,
-            metrics=metrics or {},
-        )
-        self.store.save_checkpoint(self.run.id, self.state.step, checkpoint.to_bytes(), holder=self.holder)
+    def _save(self, metrics: Mapping[str, dict[str, Any]] | None = None) -> None:
+        """Keep all models as one checkpoint, with their final numbers if there are any."""
+        saved = {
+            name: Checkpoint.of(
+                rival.model,
+                rival.state,
+                train_config=self.run.training,
+                dataset=self.dataset.name,
+                dataset_checksum=self.dataset.checksum,
+                metrics=(metrics or {}).get(name, {}),
+            ).to_bytes()
+            for name, rival in self.rivals.items()
+        }
+        data = pack(saved) if self.run.rivals else saved[""]
+        self.store.save_checkpoint(self.run.id, self.step, data, holder=self.holder)
         self.saved = time.monotonic()
 
     # -- what is wanted ------------------------------------------------------------------------------------------
@@ -251,15 +325,23 @@ class _Worker:
             )
 
     def _finish(self, event: Finished) -> None:
-        if event.reason == "diverged":
-            self.store.release(self.run.id, "failed", event.message, holder=self.holder)
+        self._report("running")
+        lost = [rival for rival in self.rivals.values() if rival.diverged]
+        if len(lost) == len(self.rivals):
+            self.store.release(self.run.id, "failed", lost[0].diverged, holder=self.holder)
         else:
-            self._conclude("finished", event.message)
+            self._conclude("finished", event.message if not lost else f"{lost[0].name}: {lost[0].diverged}")
 
     def _conclude(self, state: State, message: str) -> None:
         """Measure on the whole test set, keep the model, give the run back."""
         notice = f"Measuring on all {len(self.dataset.test):,} test images …"
         self.store.report(self.run.id, holder=self.holder, message=notice)
-        metrics = measure(self.model, self.dataset, self.run.training, self.state)
+        measure_one = measure_rival if self.run.rivals else measure
+        metrics = {
+            name: measure_one(rival.model, self.dataset, self.run.training, rival.state)
+            for name, rival in self.rivals.items()
+            if not rival.diverged
+        }
         self._save(metrics)
-        self.store.release(self.run.id, state, message, metrics, holder=self.holder)
+        result = {"rivals": metrics} if self.run.rivals else metrics[""]
+        self.store.release(self.run.id, state, message, result, holder=self.holder)

@@ -3,6 +3,7 @@
 from aecore.training.config import TrainConfig
 from aecore.training.evaluation import Evaluation, encode, evaluate, reconstruct
 from aecore.training.events import Evaluated, Finished, Started, StepDone, TrainEvent
+from aecore.training.lockstep import Turn, check_lockstep, train_together
 from aecore.training.loop import TrainState, check_fit, check_loss, train
 
 __all__ = [
@@ -14,10 +15,13 @@ __all__ = [
     "TrainConfig",
     "TrainEvent",
     "TrainState",
+    "Turn",
     "check_fit",
+    "check_lockstep",
     "check_loss",
     "encode",
     "evaluate",
     "reconstruct",
     "train",
+    "train_together",
 ]

@@ -140,7 +140,7 @@ def _trained(name: str) -> tuple[tuple[Stage, Snapshot], dict[str, float], str]:
 
 def shelf(me: str) -> None:
     """The visitor's runs, newest first, to look at again or throw away."""
-    runs = lab.store().runs(owner=me, limit=20)
+    runs = lab.store().runs(owner=me, kind="training", limit=20)
     st.subheader("Your runs", anchor=False)
     if not runs:
         st.caption("None yet. Every run you train stays here until you delete it, on this machine only.")
