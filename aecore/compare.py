@@ -48,16 +48,20 @@ def rival_configs(base: ModelConfig, upsamplers: Sequence[str]) -> dict[str, Mod
 
 
 def measure_rival(model: Autoencoder, dataset: ImageDataset, config: TrainConfig, state: TrainState) -> dict[str, Any]:
-    """What `aecore.fit.measure` gives, with `test_ssim` and all scores of `aecore.analysis.checkerboard`.
+    """What `aecore.fit.measure` gives, and what `scores` adds."""
+    return {**measure(model, dataset, config, state), **scores(model, dataset, config.loss)}
+
+
+def scores(model: Autoencoder, dataset: ImageDataset, loss: str) -> dict[str, Any]:
+    """`test_ssim` and all scores of `aecore.analysis.checkerboard`, on the whole test set.
 
     A score that is infinite, because the targets have no energy to compare with, is None like one that does not apply.
     """
     targets = to_unit(dataset.test)
-    scores = checkerboard(model, dataset.test, config.loss).to_dict()
+    found = checkerboard(model, dataset.test, loss).to_dict()
     return {
-        **measure(model, dataset, config, state),
         "test_ssim": ssim(run(model, targets), targets),
-        **{name: value if value is not None and math.isfinite(value) else None for name, value in scores.items()},
+        **{name: value if value is not None and math.isfinite(value) else None for name, value in found.items()},
     }
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from aecore.checkpoint import CARD_FILE, Checkpoint
+from aecore.compare import scores
 from aecore.data import DATASETS, load_dataset
 from aecore.data.image_dataset import ImageDataset
 from aecore.errors import CheckpointError
@@ -57,6 +58,12 @@ RECIPES: dict[str, Recipe] = {
     "mnist-conv": Recipe(
         dataset="mnist", model=ModelConfig(body="conv", latent_dim=32), training=TrainConfig(budget=10)
     ),
+    **{
+        f"shapes-{name}": Recipe(
+            dataset="shapes", model=ModelConfig(body="conv", upsample=name), training=TrainConfig(budget=4)
+        )
+        for name in ("transpose3", "transpose4", "nearest")
+    },
     "digits-linear": Recipe(
         dataset="digits", model=ModelConfig(body="linear", latent_dim=16), training=TrainConfig(budget=200)
     ),
@@ -64,6 +71,9 @@ RECIPES: dict[str, Recipe] = {
         dataset="digits", model=ModelConfig(body="conv", latent_dim=16), training=TrainConfig(budget=100)
     ),
 }
+
+COMPARISON = tuple(name for name in RECIPES if name.startswith("shapes-"))
+"""Shipped models that differ in their upsampler only: the comparison shown before anybody has trained one."""
 
 
 def make(name: str, into: Path = WEIGHTS, on_event: Callable[[TrainEvent], None] = lambda _: None) -> Checkpoint:
@@ -82,6 +92,8 @@ def make(name: str, into: Path = WEIGHTS, on_event: Callable[[TrainEvent], None]
         command=f"python -m aecore weights --only {name}",
     )
     checkpoint.extra["name"] = name
+    if name in COMPARISON:
+        checkpoint.metrics.update(scores(checkpoint.build(), dataset, recipe.training.loss))
     if DATASETS[recipe.dataset].redistributable:
         checkpoint.extra["examples"] = EXAMPLES_FILE
         folder.mkdir(parents=True, exist_ok=True)

@@ -21,13 +21,14 @@ def bench() -> None:
     # Imported here: the frame is on the screen while torch is loaded.
     from pages.ui import lab
     from pages.ui.network import network
+    from pages.ui.run_address import run_on_stage
     from pages.ui.train_form import settings_form
-    from pages.ui.train_stage import run_on_stage, shelf, stage
+    from pages.ui.train_stage import RUN, shelf, stage
     from pages.ui.visitor import visitor
 
     me = visitor()
     lab.executor()  # so that a worker is warm when Train is pressed
-    run = run_on_stage()
+    run = run_on_stage(RUN)
     left, right = st.columns([2.2, 1], gap="small")
     with right:
         st.subheader("Settings", anchor=False)

@@ -5,7 +5,7 @@ This module knows nothing of runs or pages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,72 @@ def loss_chart(
             for depth, ((name, (rows, colour)), symbol, width) in enumerate(
                 zip(curves.items(), (False, True), (1.5, 2.5), strict=True)
             )
+        ],
+    }
+
+
+def meter_chart(
+    title: str,
+    unit: str,
+    curves: Mapping[str, tuple[list[list[float]], str]],
+    palette: Palette,
+    steps: int | None,
+    *,
+    logarithmic: bool = False,
+) -> dict[str, Any]:
+    """One measure of several models over the training steps.
+
+    Args:
+        title: What is measured, with its direction.
+        unit: Its unit.
+        curves: Name to (rows of (step, value) in order, colour).
+        palette: Colours of the theme.
+        steps: Steps of the whole budget, so that all charts have the same axis.
+        logarithmic: Whether equal heights are equal ratios; values of 0 are then left out.
+    """
+    text = {"color": palette.ink, "fontSize": 11}
+    return {
+        "animation": False,
+        "title": {
+            "left": 0,
+            "text": title,
+            "subtext": unit,
+            "itemGap": 5,
+            "textStyle": {**text, "fontSize": 13, "lineHeight": 16},
+            "subtextStyle": text,
+        },
+        "legend": {"bottom": 0, "left": 0, "type": "scroll", "itemWidth": 14, "itemHeight": 8, "textStyle": text},
+        "grid": {"containLabel": False, "left": 46, "right": 12, "top": 50, "bottom": 64},
+        "tooltip": {"trigger": "axis", "valueFormatter": "%.3g"},
+        "xAxis": {
+            "type": "value",
+            "name": "steps",
+            "nameLocation": "middle",
+            "nameGap": 22,
+            "min": 0,
+            **({"max": steps} if steps else {}),
+            "axisLabel": {**text, "hideOverlap": True},
+            "nameTextStyle": text,
+            "splitLine": {"show": False},
+        },
+        "yAxis": {
+            "type": "log" if logarithmic else "value",
+            "scale": True,
+            "axisLabel": {**text, "hideOverlap": True},
+            "splitNumber": 3,
+            "splitLine": {"lineStyle": {"color": palette.line}},
+        },
+        "series": [
+            {
+                "name": name,
+                "type": "line",
+                "data": [row for row in rows if row[1] > 0 or not logarithmic],
+                "symbol": "circle",
+                "symbolSize": 4,
+                "lineStyle": {"width": 2},
+                "itemStyle": {"color": colour},
+            }
+            for name, (rows, colour) in curves.items()
         ],
     }
 

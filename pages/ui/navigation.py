@@ -56,6 +56,17 @@ PAGES: dict[str, Page] = {
         "the pictures themselves.",
         invitation="Choose pictures and a network, press Train, and watch reconstructions come out of a blur.",
     ),
+    "decoders": Page(
+        path="pages/3_Decoders.py",
+        name="Decoders",
+        icon=":material/compare:",
+        group="Experiments",
+        question="Which decoder leaves a checkerboard?",
+        answer="One whose pixels take turns in being written to. Here rivals learn side by side from the same batches, "
+        "with a number on what they leave.",
+        invitation="Train transposed convolution against upsampling, look through one lens at all of them, read the "
+        "verdict.",
+    ),
     "operations": Page(
         path="pages/2_Operations.py",
         name="Operations",

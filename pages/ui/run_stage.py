@@ -32,11 +32,12 @@ STATES = {
     "failed": ("Failed", "red", ":material/error:"),
     "interrupted": ("Interrupted", "orange", ":material/power_off:"),
 }
+GOING = ("Going on", "gray", ":material/more_horiz:")
 
 
 def draw(run: Run) -> None:
     """Draw the stage of `run` as it is now."""
-    points = _points(run.id)
+    points = points_of(run.id)
     status(run, points)
     stage, snapshot = lab.store().stage(run.id), lab.store().snapshot(run.id)
     if stage is None or snapshot is None:
@@ -45,6 +46,12 @@ def draw(run: Run) -> None:
     pictures(stage, snapshot, key="run")
     curves(run, points, stage, snapshot)
     numbers(run, points)
+
+
+def badge(run: Run) -> None:
+    """Where a run on the shelf stands; one that goes on changes its state by the second, and the list is drawn once."""
+    name, colour, icon = GOING if run.unfinished else STATES[run.state]
+    st.badge(name, color=colour, icon=icon)  # type: ignore[arg-type]
 
 
 def status(run: Run, points: list[Point]) -> None:
@@ -66,14 +73,16 @@ def progress_text(run: Run, points: list[Point]) -> str:
         return f"Waiting for a worker: number {max(1, place)} in the queue{others}."
     if run.message:
         return run.message
-    latest = next((point.values for point in reversed(points) if point.kind == "train"), None)
-    if latest is None:
+    latest_of = {point.rival: point.values for point in points if point.kind == "train"}
+    if not latest_of:
         return "Loading the images and building the network …"
+    latest, spent = next(iter(latest_of.values())), sum(values["seconds"] for values in latest_of.values())
     text = f"epoch **{latest['epoch']:.2f}** · step **{run.step:,}**"
     if run.total_steps:
         text += f" of {run.total_steps:,}"
-    if run.state == "running" and latest["seconds"] > 0:
-        text += f" · **{latest['images_per_second']:,.0f}** images/s · {time_left(run, latest['seconds'])} left"
+    if run.state == "running" and spent > 0:
+        speed = f" · **{latest['images_per_second']:,.0f}** images/s" if not run.rivals else ""
+        text += f"{speed} · {time_left(run, spent)} left"
     return text
 
 
@@ -172,7 +181,7 @@ def numbers(run: Run, points: list[Point]) -> None:
             st.metric("Speed", speed, help=f"Over {run.metrics['seconds']:.3g} s of training steps.")
 
 
-def _points(run_id: str) -> list[Point]:
+def points_of(run_id: str) -> list[Point]:
     """All points of a run; those seen before come from the session."""
     seen: dict[str, list[Point]] = st.session_state.setdefault("points_seen", {})
     known = seen.get(run_id, [])

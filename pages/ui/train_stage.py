@@ -13,50 +13,37 @@ import streamlit as st
 from aecore import pretrained
 from aecore.checkpoint import Checkpoint
 from aecore.data import DATASETS, is_available, load_dataset
-from aecore.errors import RunError
 from aecore.runs.records import Run, Snapshot, Stage
 from aecore.training import encode, reconstruct
-from pages.ui import lab, run_stage
-from pages.ui.train_form import BUILT_IN, Settings, fill, suggest_budget
-from pages.ui.transport import STARTED, transport
+from pages.ui import lab, run_address, run_stage
+from pages.ui.train_form import BUILT_IN, Settings, fill, read_settings, suggest_budget
+from pages.ui.transport import transport
 
 RUN = "run"
 SHOWN_IMAGES = 8
-GOING = ("Going on", "gray", ":material/more_horiz:")
 
 
-def run_on_stage() -> Run | None:
-    """The run the address names; None for none, with a word if it cannot be found."""
-    run_id = st.session_state.pop(STARTED, None) or st.query_params.get(RUN) or st.session_state.get(RUN)
-    if not run_id:
-        return None
-    try:
-        run = lab.store().get(run_id)
-    except RunError as error:
-        clear_stage()
-        st.warning(f"{error} Here is a fresh start.", icon=":material/info:")
-        return None
-    # written in every run of the page: changing pages drops plain parameters of the address
-    st.session_state[RUN] = st.query_params[RUN] = run.id
-    return run
+def create(visitor: str) -> str:
+    """Put a run with the settings of the form into the queue.
 
-
-def clear_stage() -> None:
-    """Take the run off the stage; it goes on, and stays on the shelf."""
-    st.session_state.pop(RUN, None)
-    st.query_params.pop(RUN, None)
+    Raises:
+        AecoreError: If the settings do not go together, or the visitor has too many runs.
+    """
+    settings = read_settings()
+    return lab.store().create(
+        model=settings.model,
+        training=settings.training,
+        dataset=settings.dataset,
+        owner=visitor,
+        most_unfinished=lab.settings().most_per_visitor,
+    )
 
 
 def stage(settings: Settings | None, me: str) -> None:
     """Draw the buttons and the run, or a trained model; called again and again while a run is going."""
-    run_id = st.session_state.get(RUN)
-    run = lab.store().get(run_id) if run_id else None
-    going = run is not None and run.unfinished
-    transport(run, me, ready=settings is not None)
-    if STARTED in st.session_state or going != st.session_state.get("stage_going", going):
-        st.session_state["stage_going"] = going
-        st.rerun()  # the whole page: another run is on the stage, or this one no longer needs watching
-    st.session_state["stage_going"] = going
+    run = run_address.current(RUN)
+    transport(run, me, ready=settings is not None, create=create)
+    run_address.rerun_if_it_began_or_ended(RUN, run)
     if run is not None:
         run_stage.draw(run)
         after(run, me)
@@ -96,19 +83,20 @@ def after(run: Run, me: str) -> None:
                 help="The same network on images that come with the lab.",
             )
         if run.unfinished or run.owner != me:
-            st.button("New run", icon=":material/add:", key="new", on_click=leave_running, help="Prepare another run.")
+            st.button(
+                "New run",
+                icon=":material/add:",
+                key="new",
+                on_click=run_address.leave_running,
+                args=(RUN,),
+                help="Prepare another run.",
+            )
 
 
 def take_built_in(run: Run) -> None:
     """Fill the form with the settings of a run whose images cannot be had, on built-in ones; for a callback."""
     fill(Settings(BUILT_IN, run.model, run.training))
     suggest_budget()
-
-
-def leave_running() -> None:
-    """Make room for another run; for a button's callback."""
-    clear_stage()
-    st.session_state["stage_going"] = None
 
 
 def trained_model(settings: Settings) -> None:
@@ -147,31 +135,23 @@ def shelf(me: str) -> None:
         return
     for run in runs:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            # a run that goes on changes its state by the second, and this list is drawn once
-            name, colour, icon = GOING if run.unfinished else run_stage.STATES[run.state]
-            st.badge(name, color=colour, icon=icon)  # type: ignore[arg-type]
+            run_stage.badge(run)
             st.markdown(_title(run), width="stretch")
-            st.button("Show", key=f"show_{run.id}", icon=":material/visibility:", on_click=show, args=(run.id,))
+            st.button(
+                "Show",
+                key=f"show_{run.id}",
+                icon=":material/visibility:",
+                on_click=run_address.show,
+                args=(RUN, run.id),
+            )
             st.button(
                 "Delete",
                 key=f"delete_{run.id}",
                 icon=":material/delete:",
                 disabled=run.unfinished,
-                on_click=delete,
-                args=(run.id,),
+                on_click=run_address.delete,
+                args=(RUN, run.id),
             )
-
-
-def show(run_id: str) -> None:
-    """Put a run on the stage; for a button's callback."""
-    st.session_state[RUN] = st.query_params[RUN] = run_id
-
-
-def delete(run_id: str) -> None:
-    """Forget a run; for a button's callback."""
-    lab.store().delete(run_id)
-    if st.session_state.get(RUN) == run_id:
-        clear_stage()
 
 
 def _title(run: Run) -> str:

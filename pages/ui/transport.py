@@ -13,19 +13,19 @@ from aecore.errors import AecoreError
 from aecore.runs.records import Run
 from aecore.runs.states import RESUMABLE_STATES
 from pages.ui import lab
-from pages.ui.train_form import read_settings
 
 TROUBLE = "transport_trouble"
 STARTED = "transport_started"
 
 
-def transport(run: Run | None, visitor: str, *, ready: bool) -> None:
+def transport(run: Run | None, visitor: str, *, ready: bool, create: Callable[[str], str]) -> None:
     """Draw the buttons for `run`, or for the run that may be started; always the same ones in the same places.
 
     Args:
         run: The run on the stage, if any.
         visitor: Who presses them.
         ready: Whether the form beside the stage holds no mistake.
+        create: Puts a run with the settings of the form into the queue for a visitor, and gives its id.
     """
     store = lab.store()
     mine = run is not None and run.owner == visitor
@@ -44,7 +44,7 @@ def transport(run: Run | None, visitor: str, *, ready: bool) -> None:
                 shortcut="T",
                 disabled=going or not ready,
                 on_click=start,
-                args=(visitor,),
+                args=(create, visitor),
                 help="Start a new run with the settings beside the stage.",
             )
         run_id = run.id if run is not None else ""
@@ -70,17 +70,10 @@ def transport(run: Run | None, visitor: str, *, ready: bool) -> None:
         st.warning(trouble, icon=":material/info:")
 
 
-def start(visitor: str) -> None:
-    """Put a new run with the settings of the form into the queue and show it; for a button's callback."""
+def start(create: Callable[[str], str], visitor: str) -> None:
+    """Create a run and show it; for a button's callback."""
     try:
-        settings = read_settings()
-        run_id = lab.store().create(
-            model=settings.model,
-            training=settings.training,
-            dataset=settings.dataset,
-            owner=visitor,
-            most_unfinished=lab.settings().most_per_visitor,
-        )
+        run_id = create(visitor)
     except AecoreError as error:
         st.session_state[TROUBLE] = str(error)
         return

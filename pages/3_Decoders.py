@@ -1,0 +1,43 @@
+"""Decoders: transposed convolution against upsampling, side by side, with a number on the checkerboard."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.ui.frame import frame, told_kindly
+
+LOOK_EVERY = 0.25  # seconds between two looks at a comparison that is going
+
+
+def main() -> None:
+    """Draw the page."""
+    frame("decoders")
+    with told_kindly():
+        bench()
+
+
+def bench() -> None:
+    """The stage with its controls beside it, and below it decoders that have learned nothing yet."""
+    # Imported here: the frame is on the screen while torch is loaded.
+    from pages.ui import lab
+    from pages.ui.decoders.form import comparison_form
+    from pages.ui.decoders.stage import RUN, shelf, stage
+    from pages.ui.decoders.untrained import untrained
+    from pages.ui.run_address import run_on_stage
+    from pages.ui.visitor import visitor
+
+    me = visitor()
+    lab.executor()  # so that a worker is warm when Train is pressed
+    run = run_on_stage(RUN)
+    left, right = st.columns([2.6, 1], gap="small")
+    with right:
+        st.subheader("What to compare", anchor=False)
+        settings = comparison_form()
+    with left:
+        st.fragment(stage, run_every=LOOK_EVERY if run is not None and run.unfinished else None)(settings, me)
+    untrained()
+    shelf(me)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""The stage of the Decoders page: rivals side by side, from a run or trained beforehand; their meters and the verdict.
+
+This module knows nothing of how settings are chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import streamlit as st
+import torch
+from numpy.typing import NDArray
+
+from aecore import pretrained
+from aecore.analysis.checkerboard import fields, spectrum
+from aecore.analysis.verdict import verdict
+from aecore.data import DATASETS, load_dataset
+from aecore.metrics import psnr_of_mse
+from aecore.models import UPSAMPLERS, ModelConfig, describe
+from aecore.models.layers import flops_per_image, parameter_count
+from aecore.runs.records import Point, Run
+from aecore.runs.worker import COMPARED_IMAGES
+from aecore.training import reconstruct
+from pages.ui import charts, lab, run_address, run_stage
+from pages.ui.decoders.form import Comparison, create
+from pages.ui.decoders.rivals import colours, measured
+from pages.ui.palette import DARK, LIGHT, current
+from pages.ui.side_by_side import Column, side_by_side
+from pages.ui.transport import transport
+
+RUN = "comparison"
+NAMES = (*map(str, range(1, COMPARED_IMAGES + 1)), "flat", "gradient")
+DIFFERENCES = 0.1  # the end of the scale, white being 1: what a trained decoder gets wrong
+METERS = {
+    "mse": ("Test MSE ↓", "squared error per pixel value"),
+    "psnr": ("PSNR ↑", "dB, of the mean test MSE"),
+    "ssim": ("SSIM ↑", "1 is equal"),
+    "image_score": ("Checkerboard in the images ↓", "energy, relative to the targets' own"),
+    "layer_score": ("Unevenness of the last doubling ↓", "spread of the phase gains over their mean"),
+    "gradient_score": ("Checkerboard in the gradient ↓", "largest over smallest by phase"),
+}
+LOGARITHMIC = ("mse", "image_score")  # they change by more than a hundredfold
+
+
+def stage(settings: Comparison | None, me: str) -> None:
+    """Draw the buttons and the comparison; called again and again while it is going."""
+    run = run_address.current(RUN)
+    transport(run, me, ready=settings is not None, create=create)
+    run_address.rerun_if_it_began_or_ended(RUN, run)
+    if run is None:
+        trained_beforehand()
+    else:
+        of_a_run(run, me)
+
+
+def of_a_run(run: Run, me: str) -> None:
+    """A comparison as it is now."""
+    points = run_stage.points_of(run.id)
+    run_stage.status(run, points)
+    shown, snapshot = lab.store().stage(run.id), lab.store().snapshot(run.id)
+    if shown is None or snapshot is None:
+        run_stage.waiting_stage(run)
+        return
+    latest = _latest(run, points)
+    pictures = dict(zip(run.rivals, snapshot.reconstructions, strict=True))
+    columns(shown.targets, pictures, latest, key="comparison", when=f"after {snapshot.step:,} steps")
+    meters(run, points)
+    final = run.metrics.get("rivals") if run.metrics else None
+    images = DATASETS[run.dataset].test_size if final else None
+    numbers(run.models, latest, images)
+    conclusion(run.models, run.training.seed, latest)
+    if run.unfinished or run.owner != me:
+        st.button("New comparison", icon=":material/add:", key="new", on_click=run_address.leave_running, args=(RUN,))
+
+
+def trained_beforehand() -> None:
+    """Before anything was trained here: the comparison the lab comes with."""
+    cards = {name.removeprefix("shapes-"): pretrained.load(name) for name in pretrained.COMPARISON}
+    targets, pictures = _shipped_pictures(pretrained.COMPARISON)
+    st.caption(
+        f"Trained beforehand on {DATASETS['shapes'].title}: the same batches, the same encoder to begin with. "
+        "Press **Train** to begin a comparison of your own."
+    )
+    latest = {name: card.metrics for name, card in cards.items()}
+    models = {name: card.model_config for name, card in cards.items()}
+    columns(targets, pictures, latest, key="beforehand", when="after training")
+    numbers(models, latest, DATASETS["shapes"].test_size)
+    conclusion(models, next(iter(cards.values())).train_config.seed, latest)
+
+
+@st.cache_data(show_spinner=False)
+def _shipped_pictures(names: tuple[str, ...]) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.uint8]]]:
+    loaded = [pretrained.load(name) for name in names]
+    dataset = load_dataset(loaded[0].dataset)
+    images = torch.cat([dataset.test[:COMPARED_IMAGES], fields(dataset.image_shape)[[1, 5]]])
+    return images.numpy(), {card.model_config.upsample: reconstruct(card.build(), images).numpy() for card in loaded}
+
+
+def columns(
+    targets: NDArray[np.uint8],
+    pictures: Mapping[str, NDArray[np.uint8]],
+    latest: Mapping[str, Mapping[str, Any]],
+    *,
+    key: str,
+    when: str,
+) -> None:
+    """The target and every rival, side by side."""
+    unit = torch.from_numpy(targets[:COMPARED_IMAGES]).float() / 255
+    grey = (LIGHT.target.fill, DARK.target.fill)
+    shown = [Column("Target", grey, targets, "the input itself", spectrum(unit).float().numpy())]
+    for name, images in pictures.items():
+        error = torch.from_numpy(images[:COMPARED_IMAGES]).float() / 255 - unit
+        now = latest.get(name, {})
+        note = f"PSNR {_psnr(now):.1f} dB" if now else ""
+        shown.append(Column(UPSAMPLERS[name].title, colours(name), images, note, spectrum(error).float().numpy()))
+    alt = f"Test images and what each decoder makes of them {when}"
+    side_by_side(shown, names=NAMES, key=key, alt=alt, difference_limit=DIFFERENCES)
+
+
+def meters(run: Run, points: list[Point]) -> None:
+    """All measures over the steps, one colour for each rival."""
+    looks = [point for point in points if point.kind == "test"]
+    palette = current()
+    with st.grid(3, gap="small", min_column_width=220):
+        for name, (title, unit) in METERS.items():
+            curves = {
+                rival: (
+                    [
+                        [float(p.step), value]
+                        for p in looks
+                        if p.rival == rival and (value := _value(p, name)) is not None
+                    ],
+                    colours(rival)[palette is DARK],
+                )
+                for rival in run.rivals
+            }
+            st.echarts_chart(
+                charts.meter_chart(title, unit, curves, palette, run.total_steps, logarithmic=name in LOGARITHMIC),
+                height=240,
+                key=f"meter_{name}",
+                alt=f"{title} of every rival over the training steps",
+            )
+
+
+def _value(point: Point, name: str) -> float | None:
+    return psnr_of_mse(point.values["mse"]) if name == "psnr" else point.values.get(name)
+
+
+def numbers(models: Mapping[str, ModelConfig], latest: Mapping[str, Mapping[str, Any]], images: int | None) -> None:
+    """One row for each rival; the best number of each column is in bold."""
+    if not latest:
+        return
+    heads = {
+        "PSNR ↑": (_psnr, "{:.2f} dB", max),
+        "SSIM ↑": (lambda now: now.get("test_ssim", now.get("ssim")), "{:.3f}", max),
+        "images ↓": (lambda now: now.get("image_score"), "{:#.2g}", min),
+        "layer ↓": (lambda now: now.get("layer_score"), "{:#.2g}", min),
+        "gradient ↓": (lambda now: now.get("gradient_score"), "{:#.2g}", min),
+        "images/s ↑": (lambda now: now.get("images_per_second"), "{:,.0f}", max),
+    }
+    rows = ["| | " + " | ".join(heads) + " | weights | MFLOP |", "|:--|" + "--:|" * (len(heads) + 2)]
+    best = {
+        head: choose(known)
+        for head, (read, _, choose) in heads.items()
+        if (known := [value for now in latest.values() if (value := read(now)) is not None])
+    }
+    for name, now in latest.items():
+        cells = []
+        for head, (read, form, _) in heads.items():
+            value = read(now)
+            text = "–" if value is None else "0" if value == 0 else form.format(value)
+            cells.append(f"**{text}**" if value is not None and value == best[head] else text)
+        layers = describe(models[name])
+        cells += [f"{parameter_count(layers):,}", f"{flops_per_image(layers) / 1e6:.2f}"]
+        rows.append(f"| {UPSAMPLERS[name].title} | " + " | ".join(cells) + " |")
+    st.subheader("The numbers", anchor=False)
+    st.markdown("\n".join(rows))
+    measured_on = f"all {images:,} test images" if images else "the first test images"
+    st.caption(
+        f"On {measured_on}. *images*: energy of the pattern of period 2 that the decoder adds, relative to all real "
+        "detail there; 1 is as strong. *layer*: how unequally the last doubling answers by phase; 0 is even. "
+        "*gradient*: the same going backward through the encoder; 1 is even."
+    )
+
+
+def conclusion(models: Mapping[str, ModelConfig], seed: int, latest: Mapping[str, Mapping[str, Any]]) -> None:
+    """What the numbers say."""
+    if len(latest) > 1:
+        with st.container(border=True, key="verdict"):
+            st.markdown("**What these numbers say**")
+            st.markdown("\n".join(f"- {line}" for line in verdict(measured(models, seed, latest))))
+
+
+def _latest(run: Run, points: list[Point]) -> dict[str, dict[str, Any]]:
+    """The final numbers of each rival, or those of its latest look."""
+    if run.metrics:
+        final: dict[str, dict[str, Any]] = run.metrics["rivals"]
+        return {name: final[name] for name in run.rivals if name in final}
+    looks = {point.rival: dict(point.values) for point in points if point.kind == "test"}
+    speeds = {p.rival: p.values["images_per_second"] for p in points if p.kind == "train"}
+    return {
+        name: {**looks[name], **({"images_per_second": speeds[name]} if name in speeds else {})}
+        for name in run.rivals
+        if name in looks
+    }
+
+
+def _psnr(now: Mapping[str, Any]) -> float:
+    return float(now["test_psnr"]) if "test_psnr" in now else psnr_of_mse(now["mse"])
+
+
+def shelf(me: str) -> None:
+    """The visitor's comparisons, newest first."""
+    runs = lab.store().runs(owner=me, kind="comparison", limit=20)
+    if not runs:
+        return
+    st.subheader("Your comparisons", anchor=False)
+    for run in runs:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            run_stage.badge(run)
+            st.markdown(
+                f"{DATASETS[run.dataset].title} · {', '.join(UPSAMPLERS[name].title for name in run.rivals)}",
+                width="stretch",
+            )
+            show = f"show_{run.id}"
+            st.button("Show", key=show, icon=":material/visibility:", on_click=run_address.show, args=(RUN, run.id))
+            st.button(
+                "Delete",
+                key=f"delete_{run.id}",
+                icon=":material/delete:",
+                disabled=run.unfinished,
+                on_click=run_address.delete,
+                args=(RUN, run.id),
+            )
