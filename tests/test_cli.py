@@ -327,3 +327,53 @@ def test_it_runs_as_a_module(tmp_path: Path) -> None:
     assert set(parse(result.stdout)) >= KEYS
     assert result.stderr == "", "no progress bar where nobody watches"
     assert Checkpoint.load(tmp_path / "model").versions["torch"] == torch.__version__
+
+
+# -- compare -------------------------------------------------------------------------------------------------------
+
+COMPARE = ["compare", "--dataset", "digits8", "--channels", "4", "--steps", "5"]
+PROMISED = {
+    "image_score", "layer_score", "gradient_score", "test_mse", "test_psnr", "parameters", "flops_per_image",
+}  # fmt: skip
+
+
+def test_compare_prints_mean_and_spread_of_every_rival(run: Callable[..., Outcome]) -> None:
+    status, output, _ = run(*COMPARE, "--upsample", "transpose3", "nearest", "--seeds", "2", "--json")
+    assert status == 0
+    result = parse(output)
+    assert list(result["rivals"]) == ["transpose3", "nearest"]
+    for numbers in result["rivals"].values():
+        assert set(numbers) >= PROMISED
+        assert all(set(spread) == {"mean", "std"} for spread in numbers.values())
+        assert numbers["test_mse"]["std"] > 0, "two seeds"
+    assert result["rivals"]["nearest"]["layer_score"] == {"mean": 0.0, "std": 0.0}
+    assert result["rivals"]["transpose3"]["layer_score"]["mean"] > 0
+
+
+def test_compare_prints_a_table_for_people_and_keeps_the_models(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    rivals = ("nearest", "max_unpool")
+    status, output, _ = run(*COMPARE, "--downsample", "maxpool", "--upsample", *rivals, "--out", tmp_path)
+    assert status == 0
+    head, *rows = output.splitlines()
+    assert head.split() == list(rivals)
+    assert {"image_score", "test_psnr"} <= {row.split()[0] for row in rows}
+    assert next(row for row in rows if row.startswith("layer_score")).split()[1:] == ["0", "-"]
+    for name in rivals:
+        assert Checkpoint.load(tmp_path / name).build().config.upsample == name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--upsample", "nearest"], "at least 2"),
+        (["--upsample", "nearest", "nearest"], "named twice"),
+        (["--upsample", "nearest", "max_unpool"], "needs downsample to be maxpool"),
+        (["--upsample", "nearest", "sharp"], "sharp"),
+        (["--upsample", "nearest", "transpose3", "--epochs", "1"], "one budget"),
+    ],
+)
+def test_compare_refuses_what_cannot_be_compared(run: Callable[..., Outcome], arguments: list[str], words: str) -> None:
+    status, output, error = run(*COMPARE, *arguments)
+    assert (status, output) == (2, "")
+    assert words in error
+    assert error.count("\n") == 1

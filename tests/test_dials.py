@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aecore.dials import Config, Dial, dial
 from aecore.errors import AecoreError, ConfigError
-from aecore.models import ModelConfig
+from aecore.models import UPSAMPLERS, ModelConfig
 from aecore.training import TrainConfig
 
 
@@ -136,6 +136,12 @@ def test_json_and_back_gives_an_equal_configuration(**values: object) -> None:
     assert Oven.from_dict(json.loads(json.dumps(oven.to_dict()))) == oven
 
 
+def needed(config: type[Config], name: str, choice: str) -> dict[str, str]:
+    """What else has to be chosen for a choice to be allowed."""
+    part = UPSAMPLERS.get(choice) if (config, name) == (ModelConfig, "upsample") else None
+    return {other: allowed[0] for other, allowed in part.needs.items()} if part else {}
+
+
 @pytest.mark.parametrize("config", [ModelConfig, TrainConfig])
 class TestEveryConfiguration:
     """What forms, command line and documents rely on."""
@@ -151,7 +157,8 @@ class TestEveryConfiguration:
     def test_its_ranges_hold_to_their_ends(self, config: type[Config]) -> None:
         for name, about in config.dials().items():
             if about.choices:
-                assert all(getattr(config(**{name: choice}), name) == choice for choice in about.choices)
+                for choice in about.choices:
+                    assert getattr(config(**{name: choice, **needed(config, name, choice)}), name) == choice
             for end, beyond in ((about.low, -1), (about.high, 1)):
                 if end is not None:
                     kind = type(config.default(name))

@@ -215,7 +215,8 @@ def test_a_database_of_an_older_lab_gets_the_columns_it_lacks(tmp_path: Path) ->
         old.execute("ALTER TABLE points DROP COLUMN rival")
         old.execute(
             "INSERT INTO runs (id, kind, owner, created, queued, model, training, dataset, state, wanted, "
-            "step_requests, message, progress, step, executor, metrics) VALUES ('old', 'training', '', 0, 0, '{}', '{}', 'digits',"
+            "step_requests, message, progress, step, executor, metrics) "
+            "VALUES ('old', 'training', '', 0, 0, '{}', '{}', 'digits',"
             " 'finished', 'run', 0, '', 1, 5, '', '{}')"
         )
     database = Database(url_in(tmp_path))
