@@ -14,28 +14,31 @@ from playwright.sync_api import Page, sync_playwright
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
-COLOURS = 128  # enough for a page; a quarter of the bytes
-# name -> (address, what has to be there, step to stand at or None)
+COLOURS = 256  # enough for a page; a third of the bytes
+# name -> (address, what has to be there, the last heading of the page, step to stand at or None)
 SHOTS = {
-    "operations-convolution": ("Operations?operation=conv2d", ".bench .cell", 6),
+    "operations-convolution": ("Operations?operation=conv2d", ".bench .cell", "Check yourself", 6),
     "operations-checkerboard": (
         "Operations?operation=conv_transpose2d&size=4&x=ones&view=overlap",
         ".bench .cell",
+        "Check yourself",
         11,
     ),
     "operations-backward": (
         "Operations?operation=conv2d&stride=2&w=random&direction=backward",
         ".bench .cell",
+        "Check yourself",
         3,
     ),
+    "decoders": ("Decoders", ".minis canvas", "Before any training", None),
 }
 
 
-def shoot(page: Page, url: str, awaited: str, step: int | None, target: Path) -> None:
+def shoot(page: Page, url: str, awaited: str, heading: str, step: int | None, target: Path) -> None:
     """Open a page, wait until it stands still, and keep what a visitor sees first."""
     page.goto(url)
     page.locator(awaited).first.wait_for(timeout=60_000)
-    page.get_by_role("heading", name="Check yourself").wait_for(timeout=60_000)
+    page.get_by_role("heading", name=heading).wait_for(timeout=60_000)
     settled(page)
     page.wait_for_function("""() => !document.querySelector('[data-testid="stSkeleton"]')""")
     if step is not None:
@@ -58,12 +61,12 @@ def main() -> None:
         sync_playwright() as playwright,
     ):
         chromium = playwright.chromium.launch(executable_path=find_browser(), args=BROWSER_FLAGS)
-        for name, (address, awaited, step) in SHOTS.items():
+        for name, (address, awaited, heading, step) in SHOTS.items():
             for size, (width, height) in SIZES.items():
                 for scheme in ("light", "dark"):
                     context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
                     target = IMAGES / f"{name}-{size}-{scheme}.png"
-                    shoot(context.new_page(), f"{server.url}/{address}", awaited, step, target)
+                    shoot(context.new_page(), f"{server.url}/{address}", awaited, heading, step, target)
                     context.close()
                     print(f"{target.relative_to(IMAGES.parents[1])}  {target.stat().st_size:,} bytes")
         chromium.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import streamlit as st
 from little_runs import claim
 from streamlit.testing.v1 import AppTest
 
+from aecore.checkpoint import Checkpoint
 from aecore.models import UPSAMPLERS, ModelConfig
 from aecore.pretrained import COMPARISON, load
 from aecore.runs.executor import Executor
@@ -19,6 +22,7 @@ from aecore.runs.worker import work
 from aecore.training import TrainConfig
 from pages.ui import lab
 from pages.ui.decoders.rivals import colours, layer_score_at_start
+from pages.ui.decoders.stage import zipped
 
 PAGE = "pages/3_Decoders.py"
 ENTRY = str(Path(__file__).parents[1] / "app.py")
@@ -108,7 +112,7 @@ def test_max_unpooling_goes_with_max_pooling() -> None:
     assert not at.button(key="train").disabled
 
 
-def test_a_finished_comparison_has_pictures_numbers_and_a_verdict(store: RunStore) -> None:
+def test_a_finished_comparison_has_pictures_numbers_and_a_verdict(store: RunStore, tmp_path: Path) -> None:
     run_id = store.create(
         model=LITTLE, training=SHORT, dataset="digits8", rivals=("transpose3", "nearest"), owner="somebody"
     )
@@ -124,6 +128,12 @@ def test_a_finished_comparison_has_pictures_numbers_and_a_verdict(store: RunStor
     assert "What these numbers say" in text
     assert "On all 360 test images" in text
     assert at.button(key="new")
+    saved = store.checkpoint(run_id)
+    assert saved is not None
+    with zipfile.ZipFile(io.BytesIO(zipped(saved))) as archive:
+        archive.extractall(tmp_path / "models")
+    for name in ("transpose3", "nearest"):
+        assert Checkpoint.load(tmp_path / "models" / name).metrics["test_mse"] == final[name]["test_mse"]
 
 
 def test_a_link_to_a_run_that_is_gone_is_told_kindly() -> None:

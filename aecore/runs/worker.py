@@ -87,6 +87,7 @@ class _Rival:
 
     Attributes:
         name: Its upsampler in a comparison, empty in a run of one model.
+        model: What is trained.
         state: Where its training stands.
         last: The latest step.
         losses: Of the steps since the last report.

@@ -5,6 +5,8 @@ This module knows nothing of how settings are chosen.
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,11 +18,12 @@ from numpy.typing import NDArray
 from aecore import pretrained
 from aecore.analysis.checkerboard import fields, spectrum
 from aecore.analysis.verdict import verdict
+from aecore.checkpoint import Checkpoint
 from aecore.data import DATASETS, load_dataset
 from aecore.metrics import psnr_of_mse
 from aecore.models import UPSAMPLERS, ModelConfig, describe
 from aecore.models.layers import flops_per_image, parameter_count
-from aecore.runs.records import Point, Run
+from aecore.runs.records import Point, Run, unpack
 from aecore.runs.worker import COMPARED_IMAGES
 from aecore.training import reconstruct
 from pages.ui import charts, lab, run_address, run_stage
@@ -71,8 +74,36 @@ def of_a_run(run: Run, me: str) -> None:
     images = DATASETS[run.dataset].test_size if final else None
     numbers(run.models, latest, images)
     conclusion(run.models, run.training.seed, latest)
+    with st.container(horizontal=True, gap="small"):
+        after(run, me)
+
+
+def after(run: Run, me: str) -> None:
+    """What can be done with a comparison: keep its models, make room for another."""
+    if run.has_checkpoint:
+        st.download_button(
+            "Save models",
+            data=lambda: zipped(lab.store().checkpoint(run.id) or b""),
+            file_name=f"{run.dataset}-comparison-{run.id}.zip",
+            mime="application/zip",
+            icon=":material/download:",
+            on_click="ignore",
+            key="save",
+            help="A folder for each rival with model.safetensors and card.json, as the command line reads them.",
+        )
     if run.unfinished or run.owner != me:
         st.button("New comparison", icon=":material/add:", key="new", on_click=run_address.leave_running, args=(RUN,))
+
+
+def zipped(checkpoints: bytes) -> bytes:
+    """All checkpoints of a comparison as one zip, a folder for each rival."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in unpack(checkpoints).items():
+            with zipfile.ZipFile(io.BytesIO(Checkpoint.from_bytes(data).to_zip())) as own:
+                for file in own.namelist():
+                    archive.writestr(f"{name}/{file}", own.read(file))
+    return buffer.getvalue()
 
 
 def trained_beforehand() -> None:
@@ -156,6 +187,7 @@ def numbers(models: Mapping[str, ModelConfig], latest: Mapping[str, Mapping[str,
         "PSNR ↑": (_psnr, "{:.2f} dB", max),
         "SSIM ↑": (lambda now: now.get("test_ssim", now.get("ssim")), "{:.3f}", max),
         "images ↓": (lambda now: now.get("image_score"), "{:#.2g}", min),
+        "fields ↓": (lambda now: now.get("field_amplitude"), "{:#.2g}", min),
         "layer ↓": (lambda now: now.get("layer_score"), "{:#.2g}", min),
         "gradient ↓": (lambda now: now.get("gradient_score"), "{:#.2g}", min),
         "images/s ↑": (lambda now: now.get("images_per_second"), "{:,.0f}", max),
@@ -180,7 +212,8 @@ def numbers(models: Mapping[str, ModelConfig], latest: Mapping[str, Mapping[str,
     measured_on = f"all {images:,} test images" if images else "the first test images"
     st.caption(
         f"On {measured_on}. *images*: energy of the pattern of period 2 that the decoder adds, relative to all real "
-        "detail there; 1 is as strong. *layer*: how unequally the last doubling answers by phase; 0 is even. "
+        "detail there; 1 is as strong. *fields*: the same pattern on flat and shaded grey, in grey levels of 255. "
+        "*layer*: how unequally the last doubling answers by phase; 0 is even. "
         "*gradient*: the same going backward through the encoder; 1 is even."
     )
 
