@@ -127,8 +127,8 @@ class SeveralNames(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Repeat the option before each of its names, as click wants it."""
         repeated, listing = [], False
-        for word in args:
-            if word == "--upsample":
+        for word, after in zip(args, [*args[1:], "--"], strict=True):
+            if word == "--upsample" and not after.startswith("-"):
                 listing = True
                 continue
             listing = listing and not word.startswith("-")
@@ -174,6 +174,8 @@ def compare_command(
     training = TrainConfig(**pick(TrainConfig, options), **budget)
     base = ModelConfig(**pick(ModelConfig, options)).for_images(DATASETS[dataset].image_shape)
     rivals = rival_configs(base, upsamplers)
+    if out is not None:
+        make_folder(out)
     data = load_with_bar(dataset)
     measured = []
     for seed in range(training.seed, training.seed + seeds):

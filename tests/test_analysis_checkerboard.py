@@ -30,7 +30,7 @@ from aecore.analysis.checkerboard import (
 from aecore.data import load_dataset
 from aecore.data.image_dataset import to_unit
 from aecore.models import BODIES, UPSAMPLERS, ModelConfig, build_model
-from aecore.models.autoencoder import Autoencoder
+from aecore.models.autoencoder import Autoencoder, LossTerms
 from aecore.training import TrainConfig, train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -142,6 +142,26 @@ def test_a_pattern_of_its_own_counts_by_its_energy_and_whatever_its_sign() -> No
     assert amplitude(strength * signs * board(), 2) == pytest.approx(strength)
 
 
+def test_the_score_is_what_a_fit_by_least_squares_leaves() -> None:
+    targets, made = noise(9, 2, 16, 12), noise(9, 2, 16, 12, seed=1) + 0.3 * noise(9, 2, 16, 12)
+    for period in (2, 4):
+        own, theirs = (pattern(images, period).numpy().ravel() for images in (made, targets))
+        _, left, *_ = np.linalg.lstsq(theirs[:, None], own, rcond=None)
+        assert image_score(made, targets, period) == pytest.approx(float(left[0]) / (theirs @ theirs), rel=1e-9)
+
+
+@pytest.mark.parametrize("strength", [0.001, 0.1, 10.0])
+def test_the_score_of_a_checkerboard_is_its_energy_less_what_looks_like_the_targets(strength: float) -> None:
+    targets = noise(30, 1, 8, 8).numpy()
+    signs = np.where(np.arange(30) % 3 == 0, 1.0, -1.0)
+    by_phase = np.stack([targets[:, 0, i::2, j::2].mean((1, 2)) for i in range(2) for j in range(2)], 1)
+    by_phase -= by_phase.mean(1, keepdims=True)
+    energy, along = (by_phase**2).sum(), (by_phase @ [1, -1, -1, 1]) @ signs
+    made = torch.from_numpy(targets) + strength * torch.from_numpy(signs)[:, None, None, None] * board(8, 8)
+    expected = strength**2 * (4 * 30 / energy - (along / energy) ** 2)
+    assert image_score(made, torch.from_numpy(targets)) == pytest.approx(expected, rel=1e-9)
+
+
 def test_a_pattern_of_period_4_is_seen_there_and_not_at_2() -> None:
     targets = noise(50, 1, 32, 32)
     waves = torch.cos(torch.arange(32) * math.pi / 2).double() * 0.1
@@ -200,6 +220,15 @@ def test_the_two_scores_agree_on_a_checkerboard_and_differ_on_noise() -> None:
     assert abs(spectral_score(white, shapes)) < 0.15 * image_score(white, shapes), "noise does not stand out"
 
 
+def test_both_scores_rank_clear_rivals_alike() -> None:
+    shapes = to_unit(load_dataset("shapes").test[:200]).double()
+    smooth = F.avg_pool2d(F.pad(shapes, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    signs = torch.where(noise(200, 1, 1, 1, seed=2) > 0, 1.0, -1.0)
+    rivals = [smooth + strength * signs * board() for strength in (0.02, 0.002, 0.05, 0.0, 0.005)]
+    images, spectra = ([score(rival, shapes) for rival in rivals] for score in (image_score, spectral_score))
+    assert np.argsort(images).tolist() == np.argsort(spectra).tolist() == [3, 1, 4, 0, 2]
+
+
 # ---- in the gradient ---------------------------------------------------------------------------------------------
 
 
@@ -214,6 +243,33 @@ def test_gradient_energies_are_those_of_a_loop() -> None:
         squared = x.grad[0, 0].double().numpy() ** 2
         expected[n] = [squared[i::2, j::2].mean() for i in range(2) for j in range(2)]
     np.testing.assert_allclose(gradient_energies(model, images).numpy(), expected.mean(0), rtol=1e-4)
+
+
+class Reader(nn.Module):
+    """A loss that is a weighted sum of what a 3x3 convolution of nothing but ones reads."""
+
+    def __init__(self, stride: int, weights: Tensor) -> None:
+        super().__init__()
+        self.stride, self.weights = stride, weights
+
+    def loss_terms(self, x: Tensor, _target: Tensor, _loss: str) -> LossTerms:
+        read = F.conv2d(x, torch.ones(1, 1, 3, 3), stride=self.stride, padding=1)
+        return LossTerms((read * self.weights).sum((1, 2, 3)), {})
+
+
+def test_a_strided_convolution_reads_pixels_once_twice_or_four_times() -> None:
+    images = torch.zeros(4, 1, 32, 32)
+    strided, plain = Reader(2, torch.ones(1, 1, 16, 16)), Reader(1, torch.ones(1, 1, 32, 32))
+    assert gradient_energies(strided, images).tolist() == [1, 4, 4, 16], "gradients all alike add up"
+    assert gradient_score(strided, images) == 16
+    assert gradient_energies(plain, images).tolist() == [81] * 4
+    assert gradient_score(plain, images) == 1
+
+
+def test_gradients_of_random_signs_add_up_by_their_squares() -> None:
+    images = torch.zeros(400, 1, 32, 32)
+    energies = gradient_energies(Reader(2, noise(400, 1, 16, 16).sign().float()), images)
+    np.testing.assert_allclose(energies.numpy(), [1, 2, 2, 4], rtol=0.05)
 
 
 def test_strided_convolution_checkerboards_backward_and_max_pooling_less() -> None:
@@ -259,3 +315,23 @@ def test_everything_can_be_measured_before_and_after_and_changes_nothing(upsampl
     assert model.training
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert checkerboard(model, images) == checkerboard(model, images)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("body", BODIES)
+def test_measuring_leaves_mode_and_gradients_alone(body: str, training: bool) -> None:
+    model = build_model(ModelConfig(body=body, image_shape=(1, 8, 8), hidden_units=8), seed=0).train(training)
+    first, *others = model.parameters()
+    first.grad = torch.ones_like(first)
+    checkerboard(model, load_dataset("digits8").test[:20])
+    assert {module.training for module in model.modules()} == {training}
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert torch.equal(first.grad, torch.ones_like(first))
+    assert all(parameter.grad is None for parameter in others)
+
+
+@pytest.mark.parametrize("side", [8, 14, 28, 32, 44])
+def test_flat_images_have_no_spectral_score_whatever_the_rounding(side: int) -> None:
+    flat = torch.full((3, 1, side, side), 77 / 255)
+    assert spectral_score(flat, flat) == 0
+    assert spectral_score(flat + 0.1 * board(side, side), flat) == math.inf

@@ -377,3 +377,38 @@ def test_compare_refuses_what_cannot_be_compared(run: Callable[..., Outcome], ar
     assert (status, output) == (2, "")
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_compare_keeps_a_model_for_each_rival_and_seed(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    rivals = ("transpose3", "nearest")
+    words = [*COMPARE, "--upsample", *rivals, "--seeds", "2", "--seed", "3", "--json", "--out", str(tmp_path)]
+    status, output, error = run(*words)
+    assert (status, error) == (0, "")
+    kept = {name: [Checkpoint.load(tmp_path / f"{name}-seed{seed}") for seed in (3, 4)] for name in rivals}
+    assert len(list(tmp_path.iterdir())) == 4
+    for name, numbers in parse(output)["rivals"].items():
+        first, second = (checkpoint.metrics["test_mse"] for checkpoint in kept[name])
+        assert [checkpoint.train_config.seed for checkpoint in kept[name]] == [3, 4]
+        assert kept[name][0].command.startswith("aecore compare ")
+        assert numbers["test_mse"]["mean"] == pytest.approx((first + second) / 2)
+        assert numbers["test_mse"]["std"] == pytest.approx(abs(first - second) / 2**0.5)
+
+
+def test_compare_refuses_an_option_without_names(run: Callable[..., Outcome]) -> None:
+    for arguments in (["--upsample"], ["--upsample", "--json"]):
+        status, output, error = run(*COMPARE, *arguments)
+        assert (status, output) == (2, ""), arguments
+        assert "--upsample" in error or "Invalid value" in error
+
+
+def test_compare_looks_at_its_folder_before_it_trains(
+    run: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train_nothing(*_: Any, **__: Any) -> Any:
+        raise AssertionError("it trained first")
+
+    monkeypatch.setattr(command_line, "compare", train_nothing)
+    (tmp_path / "file").write_text("in the way")
+    status, _, error = run(*COMPARE, "--upsample", "nearest", "transpose3", "--out", tmp_path / "file" / "models")
+    assert status == 2
+    assert "Cannot write to" in error

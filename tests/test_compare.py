@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
+import torch
 
-from aecore.compare import REPORTED, compare, rival_configs, summary
+from aecore import compare as module
+from aecore.compare import REPORTED, compare, rival_configs, scores, summary
 from aecore.data import load_dataset
-from aecore.errors import ConfigError
-from aecore.models import ModelConfig
-from aecore.training import Finished, TrainConfig, Turn
+from aecore.errors import ConfigError, DivergenceError
+from aecore.models import ModelConfig, build_model
+from aecore.models.autoencoder import Autoencoder
+from aecore.training import Finished, TrainConfig, Turn, evaluate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -68,3 +72,42 @@ def test_mean_and_spread_are_numpys() -> None:
     assert numbers["layer_score"] == numbers["image_score"] == {"mean": None, "std": None}
     assert summary([{"a": {"test_mse": 0.5}}])["a"]["test_mse"] == {"mean": 0.5, "std": 0.0}
     assert math.isclose(summary([{"a": {"test_mse": 1}}, {"a": {"test_mse": 3}}])["a"]["test_mse"]["mean"] or 0, 2)
+
+
+def test_the_numbers_are_those_of_the_weights_that_are_kept() -> None:
+    rivals = rival_configs(BASE, ["bilinear", "max_unpool"])
+    for name, checkpoint in compare(rivals, SHORT, load_dataset("digits8")).items():
+        model = checkpoint.build()
+        assert model.config == rivals[name]
+        assert evaluate(model, load_dataset("digits8").test).mse == pytest.approx(checkpoint.metrics["test_mse"])
+        found = scores(model, load_dataset("digits8"), SHORT.loss)
+        assert found == pytest.approx({key: checkpoint.metrics[key] for key in found})
+
+
+def test_a_rival_that_explodes_ends_the_comparison_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(config: ModelConfig, seed: int) -> Autoencoder:
+        model = build_model(config, seed)
+        if config.upsample == "transpose3":
+            torch.nn.init.constant_(next(model.parameters()), math.nan)
+        return model
+
+    monkeypatch.setattr(module, "build_model", build)
+    with pytest.raises(DivergenceError, match=r"^transpose3: "):
+        compare(rival_configs(BASE, ["nearest", "transpose3"]), SHORT, load_dataset("digits8"))
+
+
+def test_a_budget_in_seconds_is_refused_before_anything_is_trained() -> None:
+    turns: list[Turn] = []
+    seconds = dataclasses.replace(SHORT, budget_unit="seconds", budget=1)
+    with pytest.raises(ConfigError, match="more steps than slow ones"):
+        compare(rival_configs(BASE, ["nearest", "bilinear"]), seconds, load_dataset("digits8"), on_turn=turns.append)
+    assert not turns
+
+
+def test_an_infinite_score_is_passed_on_as_none() -> None:
+    digits = load_dataset("digits8")
+    flat = dataclasses.replace(digits, test=torch.full_like(digits.test, 77))
+    found = scores(build_model(BASE, seed=0), flat, "mse")
+    assert found["image_score"] is None
+    assert found["image_score_4"] is None
+    assert all(value is None or math.isfinite(value) for value in found.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 
 import pytest
@@ -57,8 +58,9 @@ def test_batches_and_first_encoders_are_identical_in_all_columns(downsample: str
         assert all(torch.equal(mine, theirs) for mine, theirs in zip(images, first, strict=True))
 
 
-def test_each_ends_as_if_it_had_trained_alone() -> None:
-    together, alone = rivals(), rivals()
+@pytest.mark.parametrize("downsample", GROUPS)
+def test_each_ends_as_if_it_had_trained_alone(downsample: str) -> None:
+    together, alone = rivals(downsample), rivals(downsample)
     list(train_together(together, load_dataset("digits8"), SHORT, states(together)))
     for name, model in alone.items():
         list(train(model, load_dataset("digits8"), SHORT))
@@ -75,6 +77,44 @@ def test_even_means_that_all_have_taken_as_many_steps() -> None:
             assert len({state.step for state in progress.values()}) == 1
     assert [turn.event.step for turn in turns if turn.even and isinstance(turn.event, StepDone)] == list(range(1, 9))
     assert sum(isinstance(turn.event, Finished) for turn in turns) == len(models)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_wherever_one_explodes_midway_the_others_stay_even(place: int) -> None:
+    config = dataclasses.replace(SHORT, optimiser="sgd")
+    linear = ModelConfig(body="linear", image_shape=(1, 8, 8), latent_dim=3)
+    alone, *several = (build_model(linear, seed=7) for _ in range(4))
+    models = {f"{number}": model for number, model in enumerate(several)}
+    progress = states(models, config)
+    progress[f"{place}"].rate = 1.0
+    ended: dict[str, Finished] = {}
+    for turn in train_together(models, load_dataset("digits8"), config, progress):
+        if isinstance(turn.event, Finished):
+            ended[turn.name] = turn.event
+        elif isinstance(turn.event, StepDone):
+            assert turn.name not in ended
+            going = {state.step for name, state in progress.items() if name not in ended}
+            assert turn.even is (len(going) == 1)
+    assert {name: event.reason for name, event in ended.items()} == {
+        name: "diverged" if name == f"{place}" else "budget" for name in models
+    }
+    assert 0 < ended[f"{place}"].step < 8, "in the middle"
+    list(train(alone, load_dataset("digits8"), config))
+    assert [equal(alone, model) for model in models.values()] == [number != place for number in range(3)]
+
+
+def test_kept_and_loaded_elsewhere_it_goes_on_as_if_nothing_had_been() -> None:
+    calm, stopped, resumed = rivals("maxpool"), rivals("maxpool"), rivals("maxpool")
+    list(train_together(calm, load_dataset("digits8"), SHORT, states(calm)))
+    before, after = states(stopped), states(resumed)
+    turns = train_together(stopped, load_dataset("digits8"), SHORT, before)
+    next(turn for turn in turns if turn.even and turn.event.step == 5)
+    turns.close()
+    for name, model in resumed.items():
+        model.load_state_dict(stopped[name].state_dict())
+        after[name].load_tensors(before[name].to_tensors())
+    list(train_together(resumed, load_dataset("digits8"), SHORT, after))
+    assert all(equal(calm[name], resumed[name]) for name in calm)
 
 
 def test_stopped_in_the_middle_it_goes_on_as_if_nothing_had_been() -> None:
@@ -106,3 +146,13 @@ def test_a_budget_in_seconds_is_for_one_alone() -> None:
         next(train_together(models, load_dataset("digits8"), seconds, states(models, seconds)))
     one = {"nearest": models["nearest"]}
     next(train_together(one, load_dataset("digits8"), seconds, states(one, seconds)))
+
+
+def test_one_alone_is_trained_as_ever_and_always_even() -> None:
+    together, alone = rivals()["nearest"], rivals()["nearest"]
+    one = {"nearest": together}
+    turns = list(train_together(one, load_dataset("digits8"), SHORT, states(one)))
+    events = list(train(alone, load_dataset("digits8"), SHORT))
+    assert all(turn.even for turn in turns)
+    assert [(type(turn.event), turn.event.step) for turn in turns] == [(type(event), event.step) for event in events]
+    assert equal(together, alone)

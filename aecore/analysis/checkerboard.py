@@ -241,10 +241,10 @@ def spectral_score(reconstructions: Float[Tensor, "n c h w"], targets: Float[Ten
     power, reference = spectrum(own - share * theirs), spectrum(theirs)
     lines = [(0, width // 2), (height // 2, 0), (0, 0)]  # with zero frequency in the middle, 1/2 is at index 0
     above = sum(float(power[line]) - _around(power, line) for line in lines)
-    own_energy = sum(float(reference[line]) for line in lines)
-    if own_energy > 0:
-        return above / own_energy
-    return 0.0 if above == 0 else math.copysign(math.inf, above)
+    if energy > 0:
+        return above / sum(float(reference[line]) for line in lines)
+    # the pattern says exactly whether there is any; rounding in the transform does not
+    return math.copysign(math.inf, above) if bool(r.any()) else 0.0
 
 
 def _around(power: Float64[Tensor, "h w"], line: tuple[int, int], reach: int = 2) -> float:

@@ -24,7 +24,8 @@ class Turn:
     Attributes:
         name: Which model.
         event: What it reports.
-        even: Whether all models still going have now taken the same number of steps: where to pause or to save.
+        even: Whether here is a place to pause or to save: all models still going have taken the same number of steps
+            and ended their turns. With one model every event is such a place.
     """
 
     name: str
