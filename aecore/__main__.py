@@ -63,6 +63,18 @@ def pick(config: type[Config], options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in config.dials()}
 
 
+def one_budget(*budgets: int | None) -> dict[str, Any]:
+    """The dials that say how long to train, from what was given in the order of `BUDGET_UNITS`; empty if nothing was.
+
+    Raises:
+        click.UsageError: If more than one was given.
+    """
+    given = {unit: budget for unit, budget in zip(BUDGET_UNITS, budgets, strict=False) if budget is not None}
+    if len(given) > 1:
+        raise click.UsageError(f"Give one budget, not {' and '.join('--' + unit for unit in given)}.")
+    return next(({"budget": budget, "budget_unit": unit} for unit, budget in given.items()), {})
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(aecore.__version__, prog_name="aecore")
 def cli() -> None:
@@ -101,12 +113,7 @@ def train_command(
     **options: Any,
 ) -> None:
     """Train an autoencoder, measure it, and keep it."""
-    budgets = {u: b for u, b in zip(BUDGET_UNITS, (epochs, steps, seconds), strict=True) if b is not None}
-    if len(budgets) > 1:
-        raise click.UsageError(f"Give one budget, not {' and '.join('--' + unit for unit in budgets)}.")
-    for unit, budget in budgets.items():
-        options |= {"budget": budget, "budget_unit": unit}
-    training = TrainConfig(**pick(TrainConfig, options))
+    training = TrainConfig(**pick(TrainConfig, options), **one_budget(epochs, steps, seconds))
     model = ModelConfig(**pick(ModelConfig, options)).for_images(DATASETS[dataset].image_shape)
     check_loss(model, training)
     if out is not None:
@@ -168,9 +175,7 @@ def compare_command(
     **options: Any,
 ) -> None:
     """Train decoders that differ in their upsampler only, in lockstep, and put numbers on their checkerboards."""
-    if epochs and steps:
-        raise click.UsageError("Give one budget, not --epochs and --steps.")
-    budget = {"budget": steps, "budget_unit": "steps"} if steps else {"budget": epochs or 4}
+    budget = one_budget(epochs, steps) or {"budget": 4}
     training = TrainConfig(**pick(TrainConfig, options), **budget)
     base = ModelConfig(**pick(ModelConfig, options)).for_images(DATASETS[dataset].image_shape)
     rivals = rival_configs(base, upsamplers)

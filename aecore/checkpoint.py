@@ -134,7 +134,7 @@ class Checkpoint:
         """
         make_folder(folder)
         try:
-            for name, content in self._files().items():
+            for name, content in self.files().items():
                 (folder / name).write_bytes(content)
         except OSError as error:
             raise _unwritable(folder, error) from error
@@ -143,11 +143,12 @@ class Checkpoint:
         """The two files `save` writes, in one zip archive."""
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in self._files().items():
+            for name, content in self.files().items():
                 archive.writestr(name, content)
         return buffer.getvalue()
 
-    def _files(self) -> dict[str, bytes]:
+    def files(self) -> dict[str, bytes]:
+        """The content of the files that `save` writes, by name."""
         card = json.dumps(self.card(), indent=2, ensure_ascii=False) + "\n"
         return {WEIGHTS_FILE: save_tensors(self.weights), CARD_FILE: card.encode()}
 

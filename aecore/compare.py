@@ -11,7 +11,11 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from aecore.analysis.checkerboard import checkerboard, run
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from aecore.analysis.checkerboard import checkerboard, fields
 from aecore.checkpoint import Checkpoint
 from aecore.data.image_dataset import ImageDataset, to_unit
 from aecore.errors import ConfigError, DivergenceError
@@ -20,11 +24,13 @@ from aecore.metrics import ssim
 from aecore.models.autoencoder import Autoencoder, build_model
 from aecore.models.config import ModelConfig
 from aecore.training.config import TrainConfig
+from aecore.training.evaluation import reconstruct_unrounded
 from aecore.training.events import Finished
 from aecore.training.lockstep import Turn, check_lockstep, train_together
 from aecore.training.loop import TrainState
 
-FEWEST_RIVALS, MOST_RIVALS = 2, 4
+FEWEST_RIVALS = 2
+LOOKED_AT = 6  # test images a comparison is watched on, beside a flat and a shaded field
 REPORTED = (
     "image_score", "layer_score", "gradient_score", "test_mse", "test_psnr", "test_ssim", "image_score_4",
     "spectral_score", "field_amplitude", "parameters", "flops_per_image", "images_per_second",
@@ -47,20 +53,32 @@ def rival_configs(base: ModelConfig, upsamplers: Sequence[str]) -> dict[str, Mod
     return {name: dataclasses.replace(base, upsample=name) for name in upsamplers}
 
 
+def watched_images(dataset: ImageDataset) -> UInt8[Tensor, "n c h w"]:
+    """The images a comparison is watched on: the first `LOOKED_AT` test images, a flat field, a shaded one."""
+    _, flat, *_, shaded = fields(dataset.image_shape)
+    return torch.cat([dataset.test[:LOOKED_AT], torch.stack([flat, shaded])])
+
+
 def measure_rival(model: Autoencoder, dataset: ImageDataset, config: TrainConfig, state: TrainState) -> dict[str, Any]:
     """What `aecore.fit.measure` gives, and what `scores` adds."""
     return {**measure(model, dataset, config, state), **scores(model, dataset, config.loss)}
 
 
-def scores(model: Autoencoder, dataset: ImageDataset, loss: str) -> dict[str, Any]:
-    """`test_ssim` and all scores of `aecore.analysis.checkerboard`, on the whole test set.
+def scores(model: Autoencoder, dataset: ImageDataset, loss: str) -> dict[str, float | None]:
+    """What `scores_on` gives on the whole test set, SSIM as `test_ssim`."""
+    found = scores_on(model, dataset.test, loss)
+    return {"test_ssim": found.pop("ssim"), **found}
+
+
+def scores_on(model: Autoencoder, images: UInt8[Tensor, "n c h w"], loss: str) -> dict[str, float | None]:
+    """`ssim` and all scores of `aecore.analysis.checkerboard` on stored images.
 
     A score that is infinite, because the targets have no energy to compare with, is None like one that does not apply.
     """
-    targets = to_unit(dataset.test)
-    found = checkerboard(model, dataset.test, loss).to_dict()
+    reconstructions = reconstruct_unrounded(model, images)
+    found = checkerboard(model, images, loss, reconstructions=reconstructions).to_dict()
     return {
-        "test_ssim": ssim(run(model, targets), targets),
+        "ssim": ssim(reconstructions, to_unit(images)),
         **{name: value if value is not None and math.isfinite(value) else None for name, value in found.items()},
     }
 

@@ -23,7 +23,7 @@ def bench() -> None:
     from pages.ui.network import network
     from pages.ui.run_address import run_on_stage
     from pages.ui.train_form import settings_form
-    from pages.ui.train_stage import RUN, shelf, stage
+    from pages.ui.train_stage import RUN, own_runs, stage
     from pages.ui.visitor import visitor
 
     me = visitor()
@@ -38,7 +38,7 @@ def bench() -> None:
     model = run.model if run is not None else settings.model if settings is not None else None
     if model is not None:
         network(model)
-    shelf(me)
+    own_runs(me)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def bench() -> None:
     # Imported here: the frame is on the screen while torch is loaded.
     from pages.ui import lab
     from pages.ui.decoders.form import comparison_form
-    from pages.ui.decoders.stage import RUN, shelf, stage
+    from pages.ui.decoders.stage import RUN, own_comparisons, stage
     from pages.ui.decoders.untrained import untrained
     from pages.ui.run_address import run_on_stage
     from pages.ui.visitor import visitor
@@ -36,7 +36,7 @@ def bench() -> None:
     with left:
         st.fragment(stage, run_every=LOOK_EVERY if run is not None and run.unfinished else None)(settings, me)
     untrained()
-    shelf(me)
+    own_comparisons(me)
 
 
 if __name__ == "__main__":

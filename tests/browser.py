@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page, expect
 
 ROOT = Path(__file__).parents[1]
 BROWSER_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -128,3 +128,13 @@ def settled(page: Page) -> None:
     """Wait until the page's script has run to its end and nothing stale is left on the screen."""
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
     page.wait_for_function("""() => !document.querySelector('[data-stale="true"]')""")
+
+
+def button(page: Page, name: str) -> Locator:
+    """The button of that name."""
+    return page.get_by_role("button", name=name).first
+
+
+def expect_state(page: Page, state: str, patience: float = 60_000) -> None:
+    """Wait until the run on the stage says that it is in this state; fail after `patience` milliseconds."""
+    expect(page.locator(".st-key-run_status")).to_contain_text(state, timeout=patience)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aecore.models.config import ModelConfig
+from aecore.runs.executor import Executor
 from aecore.runs.queue import RunQueue
 from aecore.runs.store import RunStore
 from aecore.training.config import TrainConfig
@@ -17,6 +18,19 @@ T = TypeVar("T")
 MODEL = ModelConfig(image_shape=(1, 8, 8), body="mlp", hidden_units=8, latent_dim=2)
 SHORT = TrainConfig(budget=20, budget_unit="steps", batch_size=32, evaluation_images=64)
 ENDLESS = TrainConfig(budget=100_000, budget_unit="steps", batch_size=32, evaluation_images=64)
+
+
+class Nobody(Executor):
+    """An executor that carries out nothing, so that every state stays as a test left it."""
+
+    def __init__(self) -> None:
+        self.nudges = 0
+
+    def nudge(self) -> None:
+        self.nudges += 1
+
+    def close(self) -> None:
+        """Nothing to stop."""
 
 
 def open_store(folder: Path) -> RunStore:

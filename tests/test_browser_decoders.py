@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from browser import settled
+from browser import button, expect_state, settled
 from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -21,14 +21,6 @@ def open_decoders(page: Page, lab: str, settings: str = "") -> Page:
     expect(page.get_by_role("heading", name="Before any training")).to_be_visible(timeout=PATIENCE)
     settled(page)
     return page
-
-
-def button(page: Page, name: str) -> Locator:
-    return page.get_by_role("button", name=name).first
-
-
-def expect_state(page: Page, state: str) -> None:
-    expect(page.locator(".st-key-run_status")).to_contain_text(state, timeout=PATIENCE)
 
 
 def test_from_training_to_the_verdict(page: Page, lab: str) -> None:

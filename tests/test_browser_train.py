@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from browser import settled
-from playwright.sync_api import Locator, Page, expect
+from browser import button, expect_state, settled
+from playwright.sync_api import Page, expect
 
 from aecore.checkpoint import Checkpoint
 from aecore.data import is_available
@@ -44,16 +44,8 @@ def open_train(page: Page, lab: str, settings: str = "") -> Page:
     return page
 
 
-def button(page: Page, name: str) -> Locator:
-    return page.get_by_role("button", name=name).first
-
-
 def status(page: Page) -> str:
     return page.locator(".st-key-run_status").inner_text()
-
-
-def expect_state(page: Page, state: str) -> None:
-    expect(page.locator(".st-key-run_status")).to_contain_text(state, timeout=PATIENCE)
 
 
 def step(page: Page) -> int:

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
-from little_runs import claim
+from little_runs import Nobody, claim
 from streamlit.testing.v1 import AppTest
 
 from aecore.checkpoint import Checkpoint
 from aecore.models import UPSAMPLERS, ModelConfig
 from aecore.pretrained import COMPARISON, load
-from aecore.runs.executor import Executor
 from aecore.runs.settings import RunSettings
 from aecore.runs.store import RunStore
 from aecore.runs.worker import work
@@ -28,16 +27,6 @@ PAGE = "pages/3_Decoders.py"
 ENTRY = str(Path(__file__).parents[1] / "app.py")
 LITTLE = ModelConfig(image_shape=(1, 8, 8), channels=4, latent_dim=2)
 SHORT = TrainConfig(budget=6, budget_unit="steps", batch_size=32, evaluation_images=64, evaluate_every=3)
-
-
-class Nobody(Executor):
-    """An executor that carries out nothing."""
-
-    def nudge(self) -> None:
-        """Nobody comes."""
-
-    def close(self) -> None:
-        """Nothing to stop."""
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from little_runs import Nobody
 from streamlit.testing.v1 import AppTest
 
 from aecore.models import ModelConfig
-from aecore.runs.executor import Executor
 from aecore.runs.settings import RunSettings
 from aecore.runs.store import RunStore
 from aecore.training import TrainConfig
@@ -18,19 +18,6 @@ from pages.ui import lab
 
 PAGE = "pages/1_Train.py"
 ENTRY = str(Path(__file__).parents[1] / "app.py")
-
-
-class Nobody(Executor):
-    """An executor that carries out nothing, so that every state stays as a test left it."""
-
-    def __init__(self) -> None:
-        self.nudges = 0
-
-    def nudge(self) -> None:
-        self.nudges += 1
-
-    def close(self) -> None:
-        """Nothing to stop."""
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,8 @@
 
 A layer of stride s does different sums for different *phases*, the places (i mod s, j mod s) of an output pixel.
 Whatever the phases do differently repeats every s pixels and shows as a checkerboard. Source of the idea: Odena,
-Dumoulin & Olah, Deconvolution and checkerboard artifacts, Distill (2016). This module knows nothing of training
-or pictures.
+Dumoulin & Olah, Deconvolution and checkerboard artifacts, Distill (2016). This module knows nothing of how
+models are trained, or of pictures.
 
 Three scores, all 0 where there is no checkerboard, and lower is better:
 
@@ -30,10 +30,10 @@ from aecore.models.activations import ACTIVATIONS
 from aecore.models.autoencoder import Autoencoder
 from aecore.models.bodies import Crop
 from aecore.models.unpooling import MaxUnpool2d
+from aecore.training.evaluation import BATCH, evaluating, reconstruct_unrounded
 
 STRIDE = 2
 MARGIN = 4  # pixels at the border where zero padding leaves marks of its own, in images large enough to spare them
-BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -64,35 +64,32 @@ class Checkerboard:
         return asdict(self)
 
 
-def checkerboard(model: Autoencoder, images: UInt8[Tensor, "n c h w"], loss: str = "mse") -> Checkerboard:
+def checkerboard(
+    model: Autoencoder,
+    images: UInt8[Tensor, "n c h w"],
+    loss: str = "mse",
+    *,
+    reconstructions: Float[Tensor, "n c h w"] | None = None,
+) -> Checkerboard:
     """Measure everything about `model` on stored images; trained or not.
 
     Args:
         model: It is left as it was.
         images: Test images (N, C, H, W).
         loss: The loss whose gradient is looked at.
+        reconstructions: What `reconstruct_unrounded` makes of the images, if that is known already.
     """
     targets = to_unit(images)
-    reconstructions = run(model, targets)
-    grey = to_unit(fields(model.config.image_shape))
+    if reconstructions is None:
+        reconstructions = reconstruct_unrounded(model, images)
     return Checkerboard(
-        layer_score=layer_scores(model)[-1] if layer_scores(model) else None,
+        layer_score=layer_score(model),
         image_score=image_score(reconstructions, targets, STRIDE),
         image_score_4=image_score(reconstructions, targets, STRIDE**2),
         spectral_score=spectral_score(reconstructions, targets),
         gradient_score=gradient_score(model, targets[:BATCH], loss),
-        field_amplitude=255 * amplitude(run(model, grey), STRIDE),
+        field_amplitude=255 * amplitude(reconstruct_unrounded(model, fields(model.config.image_shape)), STRIDE),
     )
-
-
-@torch.inference_mode()
-def run(model: Autoencoder, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """The model's reconstructions, in batches, in evaluation mode."""
-    was_training = model.training
-    model.eval()
-    parts = [model(batch) for batch in images.split(BATCH)]
-    model.train(was_training)
-    return torch.cat(parts)
 
 
 # ---- in the weights ----------------------------------------------------------------------------------------------
@@ -150,6 +147,12 @@ def layer_scores(model: Autoencoder) -> list[float | None]:
     return scores
 
 
+def layer_score(model: Autoencoder) -> float | None:
+    """The score of the last doubling, whose phases are pixels of the image; None where it has none."""
+    scores = layer_scores(model)
+    return scores[-1] if scores else None
+
+
 def doublings(model: Autoencoder) -> list[nn.Sequential]:
     """The layers of each doubling of a decoder: what stands between two activations once the code is a picture."""
     layers = list(model.decoder)
@@ -200,16 +203,16 @@ def image_score(
     sign with what is drawn. A shift of the images renames the phases and leaves the score, but for the border.
     """
     own, theirs = pattern(reconstructions, period), pattern(targets, period)
-    return _unexplained(own, theirs)
-
-
-def _unexplained(own: Tensor, theirs: Tensor) -> float:
-    energy = theirs.square().sum()
-    share = (own * theirs).sum() / energy if energy > 0 else energy
-    left = (own - share * theirs).square().sum()
+    left, energy = (own - _share(own, theirs) * theirs).square().sum(), theirs.square().sum()
     if left == 0:
         return 0.0
     return float(left / energy) if energy > 0 else math.inf
+
+
+def _share(own: Tensor, theirs: Tensor) -> Tensor:
+    """<own, theirs> / <theirs, theirs>; 0 where there is nothing of theirs."""
+    energy = theirs.square().sum()
+    return (own * theirs).sum() / energy if energy > 0 else energy
 
 
 def spectrum(images: Float[Tensor, "n c h w"]) -> Float64[Tensor, "h w"]:
@@ -236,12 +239,10 @@ def spectral_score(reconstructions: Float[Tensor, "n c h w"], targets: Float[Ten
     height, width = (side // 2 * 2 for side in targets.shape[2:])
     own, theirs = reconstructions[:, :, :height, :width].double(), targets[:, :, :height, :width].double()
     r, t = pattern(own, STRIDE), pattern(theirs, STRIDE)
-    energy = t.square().sum()
-    share = (r * t).sum() / energy if energy > 0 else energy
-    power, reference = spectrum(own - share * theirs), spectrum(theirs)
+    power, reference = spectrum(own - _share(r, t) * theirs), spectrum(theirs)
     lines = [(0, width // 2), (height // 2, 0), (0, 0)]  # with zero frequency in the middle, 1/2 is at index 0
     above = sum(float(power[line]) - _around(power, line) for line in lines)
-    if energy > 0:
+    if t.any():
         return above / sum(float(reference[line]) for line in lines)
     # the pattern says exactly whether there is any; rounding in the transform does not
     return math.copysign(math.inf, above) if bool(r.any()) else 0.0
@@ -268,14 +269,12 @@ def gradient_energies(
     more often than others, and its gradient is a transposed convolution, with the same checkerboard.
     Source: Odena, Dumoulin & Olah, Distill (2016), "Checkerboard artifacts in gradients".
     """
-    was_training = model.training
-    model.eval()
     parts = []
-    for batch in images.split(BATCH):
-        x = batch.clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(model.loss_terms(x, batch, loss).reconstruction.sum(), x)
-        parts.append(inner(gradient).double().square())
-    model.train(was_training)
+    with evaluating(model):
+        for batch in images.split(BATCH):
+            x = batch.clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(model.loss_terms(x, batch, loss).reconstruction.sum(), x)
+            parts.append(inner(gradient).double().square())
     squared = torch.cat(parts)
     height, width = (side // stride * stride for side in squared.shape[2:])
     return phases(squared[:, :, :height, :width], stride).mean((0, 1, 2, 4)).flatten()

@@ -113,8 +113,9 @@ class Database:
 
 def _add_new_columns(engine: Engine) -> None:
     """Give the tables of an older version of the lab the columns it did not have; their defaults fill them."""
+    tables = inspect(engine)
     for table in schema.metadata.tables.values():
-        there = {column["name"] for column in inspect(engine).get_columns(table.name)}
+        there = {column["name"] for column in tables.get_columns(table.name)}
         for column in table.columns:
             if column.name not in there:
                 with engine.begin() as connection, suppress(DBAPIError):  # another process may be doing the same

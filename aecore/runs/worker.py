@@ -7,7 +7,6 @@ or of pages.
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,16 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
-from aecore.analysis.checkerboard import checkerboard, fields
 from aecore.checkpoint import Checkpoint
-from aecore.compare import measure_rival
+from aecore.compare import measure_rival, scores_on, watched_images
 from aecore.data import load_dataset
-from aecore.data.image_dataset import to_unit
 from aecore.errors import AecoreError
 from aecore.fit import measure
-from aecore.metrics import ssim
 from aecore.models.autoencoder import Autoencoder, build_model
 from aecore.runs.records import Run, Snapshot, Stage, pack, unpack
 from aecore.runs.states import State
@@ -41,7 +36,6 @@ CHECKPOINT_EVERY = 10.0  # seconds: the most work a crash can cost
 PARK_AFTER = 60.0  # seconds a paused run may keep its worker from others
 STAGE_IMAGES = 8
 STAGE_CODES = 600
-COMPARED_IMAGES = 6  # test images on the stage of a comparison, beside a flat and a shaded field
 METER_IMAGES = 500  # test images the checkerboards are measured on while training goes on
 
 log = logging.getLogger(__name__)
@@ -141,23 +135,20 @@ class _Worker:
         try:
             self._prepare()
         except _Leave as leave:
-            ended: State = "stopped" if leave.how == "stop" else "interrupted"
-            self.store.release(self.run.id, ended, "Left before training began.", holder=self.holder)
+            how: State = "stopped" if leave.how == "stop" else "interrupted"
+            self.store.release(self.run.id, how, "Left before training began.", holder=self.holder)
             return
         models = {name: rival.model for name, rival in self.rivals.items()}
         states = {name: rival.state for name, rival in self.rivals.items()}
-        going = len(models)
         try:
             for turn in train_together(models, self.dataset, self.run.training, states):
-                rival, event = self.rivals[turn.name], turn.event
-                self._note(rival, event)
-                going -= isinstance(event, Finished)
-                if going == 0:
-                    assert isinstance(event, Finished)
-                    self._finish(event)
+                self._note(self.rivals[turn.name], turn.event)
+                if isinstance(turn.event, Finished):
+                    ended = turn.event
                 elif turn.even:
-                    self._report_if_due(event)
-                    self._obey(event)
+                    self._report_if_due(turn.event)
+                    self._obey(turn.event)
+            self._finish(ended)
         except _Leave as leave:
             self._leave(leave.how)
 
@@ -174,10 +165,7 @@ class _Worker:
             rival.reported()
         self.plane = not run.rivals and run.model.latent_dim == 2  # a code one can draw
         labels = self.dataset.test_labels[: STAGE_CODES if self.plane else 0]
-        self.shown = self.dataset.test[:STAGE_IMAGES]
-        if run.rivals:
-            grey = fields(self.dataset.image_shape)
-            self.shown = torch.cat([self.dataset.test[:COMPARED_IMAGES], grey[[1, 5]]])
+        self.shown = watched_images(self.dataset) if run.rivals else self.dataset.test[:STAGE_IMAGES]
         self.store.set_stage(run.id, Stage(self.shown.numpy(), labels.numpy()), holder=self.holder)
 
     def _fresh(self) -> dict[str, _Rival]:
@@ -223,10 +211,8 @@ class _Worker:
         if not self.run.rivals:
             return {}
         images = self.dataset.test[: min(METER_IMAGES, self.run.training.evaluation_images)]
-        scores = checkerboard(rival.model, images, self.run.training.loss).to_dict()
-        seen = to_unit(reconstruct(rival.model, images))
-        scores["ssim"] = ssim(seen, to_unit(images))
-        return {name: value for name, value in scores.items() if value is not None and math.isfinite(value)}
+        found = scores_on(rival.model, images, self.run.training.loss)
+        return {name: value for name, value in found.items() if value is not None}
 
     def _report_if_due(self, event: TrainEvent) -> None:
         """Report and save now and then; all models are at the same step here."""

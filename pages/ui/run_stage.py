@@ -32,7 +32,6 @@ STATES = {
     "failed": ("Failed", "red", ":material/error:"),
     "interrupted": ("Interrupted", "orange", ":material/power_off:"),
 }
-GOING = ("Going on", "gray", ":material/more_horiz:")
 
 
 def draw(run: Run) -> None:
@@ -46,12 +45,6 @@ def draw(run: Run) -> None:
     pictures(stage, snapshot, key="run")
     curves(run, points, stage, snapshot)
     numbers(run, points)
-
-
-def badge(run: Run) -> None:
-    """Where a run on the shelf stands; one that goes on changes its state by the second, and the list is drawn once."""
-    name, colour, icon = GOING if run.unfinished else STATES[run.state]
-    st.badge(name, color=colour, icon=icon)  # type: ignore[arg-type]
 
 
 def status(run: Run, points: list[Point]) -> None:

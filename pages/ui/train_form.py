@@ -5,6 +5,7 @@ This module knows nothing of runs that exist.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import streamlit as st
@@ -23,27 +24,19 @@ BUDGET = ("budget", "budget_unit")
 
 @dataclass(frozen=True)
 class Settings:
-    """What to train on what, and how."""
+    """What to train on what, and how; with `rivals`, upsamplers, a comparison of which `model` is the shared part."""
 
     dataset: str
     model: ModelConfig
     training: TrainConfig
+    rivals: tuple[str, ...] = ()
 
 
 def settings_form() -> Settings | None:
     """Draw the form; give what it says, or None after showing what does not go together."""
-    forms.seed(DATASET, {name: spec.title for name, spec in DATASETS.items()})
-    dataset: str = st.selectbox(
-        "Images",
-        list(DATASETS),
-        index=list(DATASETS).index(default_dataset()),
-        format_func=lambda name: DATASETS[name].title,
-        key=DATASET,
-        bind="query-params",
-        on_change=suggest_budget,
-        help="What the network learns to copy. It never sees the labels.",
+    dataset = choose_dataset(
+        default_dataset(), "What the network learns to copy. It never sees the labels.", on_change=suggest_budget
     )
-    st.caption(about_dataset(dataset))
     plain, advanced = _by_prominence(ModelConfig)
     plain_training, advanced_training = _by_prominence(TrainConfig)
     forms.dial_widgets(ModelConfig, plain)
@@ -58,6 +51,29 @@ def settings_form() -> Settings | None:
     except ConfigError as error:
         st.error(str(error), icon=":material/error:")
         return None
+
+
+def choose_dataset(usual: str, help_text: str, on_change: Callable[[], None] | None = None) -> str:
+    """Draw the choice of a dataset and what there is to say about it; give its name.
+
+    Args:
+        usual: The one to begin with.
+        help_text: What to think of when choosing.
+        on_change: Called when another one was chosen.
+    """
+    forms.seed(DATASET, {name: spec.title for name, spec in DATASETS.items()})
+    dataset: str = st.selectbox(
+        "Images",
+        list(DATASETS),
+        index=list(DATASETS).index(usual),
+        format_func=lambda name: DATASETS[name].title,
+        key=DATASET,
+        bind="query-params",
+        on_change=on_change,
+        help=help_text,
+    )
+    st.caption(about_dataset(dataset))
+    return dataset
 
 
 def read_settings() -> Settings:
@@ -88,9 +104,9 @@ def suggest_budget() -> None:
         st.session_state["budget"] = enough_epochs(st.session_state[DATASET])
 
 
-def enough_epochs(dataset: str) -> int:
-    """How many epochs of a dataset show a result."""
-    return max(1, min(MOST_EPOCHS, round(ENOUGH_IMAGES / DATASETS[dataset].train_size)))
+def enough_epochs(dataset: str, images: int = ENOUGH_IMAGES, most: int = MOST_EPOCHS) -> int:
+    """How many epochs of a dataset show about so many images; by default, as many as it takes to see a result."""
+    return max(1, min(most, round(images / DATASETS[dataset].train_size)))
 
 
 def default_dataset() -> str:

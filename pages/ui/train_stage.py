@@ -16,6 +16,7 @@ from aecore.data import DATASETS, is_available, load_dataset
 from aecore.runs.records import Run, Snapshot, Stage
 from aecore.training import encode, reconstruct
 from pages.ui import lab, run_address, run_stage
+from pages.ui.shelf import shelf
 from pages.ui.train_form import BUILT_IN, Settings, fill, read_settings, suggest_budget
 from pages.ui.transport import transport
 
@@ -23,26 +24,10 @@ RUN = "run"
 SHOWN_IMAGES = 8
 
 
-def create(visitor: str) -> str:
-    """Put a run with the settings of the form into the queue.
-
-    Raises:
-        AecoreError: If the settings do not go together, or the visitor has too many runs.
-    """
-    settings = read_settings()
-    return lab.store().create(
-        model=settings.model,
-        training=settings.training,
-        dataset=settings.dataset,
-        owner=visitor,
-        most_unfinished=lab.settings().most_per_visitor,
-    )
-
-
 def stage(settings: Settings | None, me: str) -> None:
     """Draw the buttons and the run, or a trained model; called again and again while a run is going."""
     run = run_address.current(RUN)
-    transport(run, me, ready=settings is not None, create=create)
+    transport(run, me, ready=settings is not None, read=read_settings)
     run_address.rerun_if_it_began_or_ended(RUN, run)
     if run is not None:
         run_stage.draw(run)
@@ -126,32 +111,14 @@ def _trained(name: str) -> tuple[tuple[Stage, Snapshot], dict[str, float], str]:
     return (Stage(images.numpy(), np.zeros(0, dtype=np.int64)), snapshot), checkpoint.metrics, title
 
 
-def shelf(me: str) -> None:
+def own_runs(me: str) -> None:
     """The visitor's runs, newest first, to look at again or throw away."""
     runs = lab.store().runs(owner=me, kind="training", limit=20)
     st.subheader("Your runs", anchor=False)
     if not runs:
         st.caption("None yet. Every run you train stays here until you delete it, on this machine only.")
         return
-    for run in runs:
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            run_stage.badge(run)
-            st.markdown(_title(run), width="stretch")
-            st.button(
-                "Show",
-                key=f"show_{run.id}",
-                icon=":material/visibility:",
-                on_click=run_address.show,
-                args=(RUN, run.id),
-            )
-            st.button(
-                "Delete",
-                key=f"delete_{run.id}",
-                icon=":material/delete:",
-                disabled=run.unfinished,
-                on_click=run_address.delete,
-                args=(RUN, run.id),
-            )
+    shelf(RUN, runs, _title)
 
 
 def _title(run: Run) -> str:

@@ -13,19 +13,20 @@ from aecore.errors import AecoreError
 from aecore.runs.records import Run
 from aecore.runs.states import RESUMABLE_STATES
 from pages.ui import lab
+from pages.ui.train_form import Settings
 
 TROUBLE = "transport_trouble"
 STARTED = "transport_started"
 
 
-def transport(run: Run | None, visitor: str, *, ready: bool, create: Callable[[str], str]) -> None:
+def transport(run: Run | None, visitor: str, *, ready: bool, read: Callable[[], Settings]) -> None:
     """Draw the buttons for `run`, or for the run that may be started; always the same ones in the same places.
 
     Args:
         run: The run on the stage, if any.
         visitor: Who presses them.
         ready: Whether the form beside the stage holds no mistake.
-        create: Puts a run with the settings of the form into the queue for a visitor, and gives its id.
+        read: What the form says; called when Train is pressed, where it may raise `AecoreError`.
     """
     store = lab.store()
     mine = run is not None and run.owner == visitor
@@ -44,7 +45,7 @@ def transport(run: Run | None, visitor: str, *, ready: bool, create: Callable[[s
                 shortcut="T",
                 disabled=going or not ready,
                 on_click=start,
-                args=(create, visitor),
+                args=(read, visitor),
                 help="Start a new run with the settings beside the stage.",
             )
         run_id = run.id if run is not None else ""
@@ -70,10 +71,18 @@ def transport(run: Run | None, visitor: str, *, ready: bool, create: Callable[[s
         st.warning(trouble, icon=":material/info:")
 
 
-def start(create: Callable[[str], str], visitor: str) -> None:
-    """Create a run and show it; for a button's callback."""
+def start(read: Callable[[], Settings], visitor: str) -> None:
+    """Put a new run with the settings of the form into the queue and show it; for a button's callback."""
     try:
-        run_id = create(visitor)
+        settings = read()
+        run_id = lab.store().create(
+            model=settings.model,
+            training=settings.training,
+            dataset=settings.dataset,
+            rivals=settings.rivals,
+            owner=visitor,
+            most_unfinished=lab.settings().most_per_visitor,
+        )
     except AecoreError as error:
         st.session_state[TROUBLE] = str(error)
         return

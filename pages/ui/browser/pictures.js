@@ -16,3 +16,20 @@ function paint(canvas, pixels, [channels, height, width], full = 1) {
   }
   context.putImageData(image, 0, 0)
 }
+
+// Paint places (H, W) in a list of colours.
+function paintColours(canvas, places, [height, width], colours) {
+  const pixels = new Uint8ClampedArray(3 * places.length)
+  places.forEach((place, i) => {
+    for (let c = 0; c < 3; c++) pixels[c * places.length + i] = colours[place][c]
+  })
+  paint(canvas, pixels, [3, height, width], 255)
+}
+
+// A scale {text, canvas, text}: its ends in words, and all colours between them.
+function drawScale(scale, [low, high], colours) {
+  const [first, canvas, last] = scale.children
+  first.textContent = low
+  last.textContent = high
+  paintColours(canvas, Uint8Array.from(colours, (_, i) => i), [1, colours.length], colours)
+}

@@ -372,19 +372,3 @@ function differenceSteps(picture, target, { channels, height, width, limit }) {
     return 127 + Math.round(127 * Math.max(-1, Math.min(1, share)))
   })
 }
-
-// Paint places (H, W) in a list of colours.
-function paintColours(canvas, places, [height, width], colours) {
-  const pixels = new Uint8ClampedArray(3 * places.length)
-  places.forEach((place, i) => {
-    for (let c = 0; c < 3; c++) pixels[c * places.length + i] = colours[place][c]
-  })
-  paint(canvas, pixels, [3, height, width], 255)
-}
-
-function drawScale(scale, [low, high], colours) {
-  const [first, canvas, last] = scale.children
-  first.textContent = low
-  last.textContent = high
-  paintColours(canvas, Uint8Array.from(colours, (_, i) => i), [1, colours.length], colours)
-}

@@ -45,7 +45,7 @@ function show(strip) {
       if (colours) paintSigned(canvas, values, shape, colours)
       else paint(canvas, values, shape, 255)
     })
-    for (const scale of strip.scales[r]) drawScale(scale, row.limit, colours)
+    for (const scale of strip.scales[r]) drawScale(scale, [`−${row.limit}`, `+${row.limit}`], colours)
   })
   strip.captions.forEach((caption, i) => (caption.textContent = data.captions?.[i] ?? ""))
 }
@@ -127,16 +127,5 @@ function build(strip, { columns, lines, zoom, labelled }) {
 // ---- signed values: a byte from 1 to 255 stands for -limit to limit, 128 for 0 ----
 
 function paintSigned(canvas, values, [, height, width], colours) {
-  const pixels = new Uint8Array(3 * values.length)
-  values.forEach((value, i) => {
-    for (let c = 0; c < 3; c++) pixels[c * values.length + i] = colours[value - 1][c]
-  })
-  paint(canvas, pixels, [3, height, width], 255)
-}
-
-function drawScale(scale, limit, colours) {
-  const [low, canvas, high] = scale.children
-  low.textContent = `−${limit}`
-  high.textContent = `+${limit}`
-  paintSigned(canvas, Uint8Array.from(colours, (_, i) => i + 1), [1, 1, colours.length], colours)
+  paintColours(canvas, values.map((value) => value - 1), [height, width], colours)
 }

@@ -5,17 +5,16 @@ This module knows nothing of runs that exist.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import streamlit as st
 
-from aecore.compare import FEWEST_RIVALS, MOST_RIVALS, rival_configs
+from aecore.compare import FEWEST_RIVALS, rival_configs
 from aecore.data import DATASETS
 from aecore.errors import ConfigError
 from aecore.models import UPSAMPLERS, ModelConfig
 from aecore.training import TrainConfig, check_lockstep
-from pages.ui import forms, lab
-from pages.ui.train_form import DATASET, about_dataset
+from pages.ui import forms
+from pages.ui.side_by_side import MOST_RIVALS
+from pages.ui.train_form import DATASET, Settings, choose_dataset, enough_epochs
 
 RIVALS = "rivals"
 USUAL_RIVALS = ("transpose3", "transpose4", "nearest")
@@ -26,29 +25,11 @@ SHARED_ADVANCED = ("channels", "stages", "activation")
 TRAINING_ADVANCED = ("loss", "learning_rate", "batch_size", "optimiser", "schedule", "seed")
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Which decoders to compare, on what, and how they are trained."""
-
-    dataset: str
-    model: ModelConfig
-    training: TrainConfig
-    rivals: tuple[str, ...]
-
-
-def comparison_form() -> Comparison | None:
+def comparison_form() -> Settings | None:
     """Draw the form; give what it says, or None after showing what does not go together."""
-    forms.seed(DATASET, {name: spec.title for name, spec in DATASETS.items()})
-    dataset: str = st.selectbox(
-        "Images",
-        list(DATASETS),
-        index=list(DATASETS).index(USUAL_DATASET),
-        format_func=lambda name: DATASETS[name].title,
-        key=DATASET,
-        bind="query-params",
-        help="On a grey ground a checkerboard shows; on black what would be below zero is cut off.",
+    dataset = choose_dataset(
+        USUAL_DATASET, "On a grey ground a checkerboard shows; on black what would be below zero is cut off."
     )
-    st.caption(about_dataset(dataset))
     st.multiselect(
         f"Rivals ({FEWEST_RIVALS} to {MOST_RIVALS})",
         list(UPSAMPLERS),
@@ -60,7 +41,7 @@ def comparison_form() -> Comparison | None:
         help="Decoders that differ in how they double the resolution, and in nothing else.",
     )
     forms.dial_widgets(ModelConfig, SHARED)
-    forms.dial_widgets(TrainConfig, ["budget"], usual={"budget": usual_epochs(dataset)})
+    forms.dial_widgets(TrainConfig, ["budget"], usual={"budget": enough_epochs(dataset, IMAGES_ENOUGH, MOST_EPOCHS)})
     st.caption("The budget is in epochs: every rival sees the same batches in the same order.")
     with st.expander("More dials", icon=":material/tune:"):
         forms.dial_widgets(ModelConfig, SHARED_ADVANCED)
@@ -72,7 +53,7 @@ def comparison_form() -> Comparison | None:
         return None
 
 
-def read_comparison() -> Comparison:
+def read_comparison() -> Settings:
     """What the form says at this moment; also right in a button's callback.
 
     Raises:
@@ -87,26 +68,4 @@ def read_comparison() -> Comparison:
     training = TrainConfig(**{**forms.read(TrainConfig), "budget_unit": "epochs"})
     rival_configs(model, rivals)
     check_lockstep(len(rivals), training)
-    return Comparison(dataset, model, training, rivals)
-
-
-def create(visitor: str) -> str:
-    """Put the comparison of the form into the queue.
-
-    Raises:
-        AecoreError: If the settings do not go together, or the visitor has too many runs.
-    """
-    chosen = read_comparison()
-    return lab.store().create(
-        model=chosen.model,
-        training=chosen.training,
-        dataset=chosen.dataset,
-        rivals=chosen.rivals,
-        owner=visitor,
-        most_unfinished=lab.settings().most_per_visitor,
-    )
-
-
-def usual_epochs(dataset: str) -> int:
-    """How many epochs of a dataset show a difference."""
-    return max(1, min(MOST_EPOCHS, round(IMAGES_ENOUGH / DATASETS[dataset].train_size)))
+    return Settings(dataset, model, training, rivals)

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from aecore.analysis.checkerboard import layer_scores
+from aecore.analysis.checkerboard import layer_score
 from aecore.analysis.verdict import Measured
 from aecore.metrics import psnr_of_mse
-from aecore.models import UPSAMPLERS, ModelConfig, build_model
+from aecore.models import UPSAMPLERS, ModelConfig, build_model, describe
 from pages.ui.palette import DARK, LIGHT
 
 
@@ -38,15 +38,19 @@ def measured(
             image_score=now.get("image_score"),
             layer_score=now.get("layer_score"),
             layer_score_at_start=layer_score_at_start(models[name], seed),
-            psnr=now["test_psnr"] if "test_psnr" in now else psnr_of_mse(now["mse"]),
-            has_switches=name == "max_unpool",
+            psnr=psnr(now),
+            has_switches=any(layer.op == "max_unpool2d" for layer in describe(models[name])),
         )
         for name, now in numbers.items()
     }
 
 
+def psnr(now: Mapping[str, Any]) -> float:
+    """PSNR of the mean test MSE in dB, from the final numbers or from those of a look."""
+    return float(now["test_psnr"]) if "test_psnr" in now else psnr_of_mse(now["mse"])
+
+
 @lru_cache(maxsize=256)
 def layer_score_at_start(model: ModelConfig, seed: int) -> float | None:
     """The layer score of the last doubling before training."""
-    scores = layer_scores(build_model(model, seed=seed))
-    return scores[-1] if scores else None
+    return layer_score(build_model(model, seed=seed))

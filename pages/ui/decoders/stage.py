@@ -16,25 +16,26 @@ import torch
 from numpy.typing import NDArray
 
 from aecore import pretrained
-from aecore.analysis.checkerboard import fields, spectrum
+from aecore.analysis.checkerboard import spectrum
 from aecore.analysis.verdict import verdict
 from aecore.checkpoint import Checkpoint
+from aecore.compare import LOOKED_AT, watched_images
 from aecore.data import DATASETS, load_dataset
-from aecore.metrics import psnr_of_mse
 from aecore.models import UPSAMPLERS, ModelConfig, describe
 from aecore.models.layers import flops_per_image, parameter_count
 from aecore.runs.records import Point, Run, unpack
-from aecore.runs.worker import COMPARED_IMAGES
 from aecore.training import reconstruct
 from pages.ui import charts, lab, run_address, run_stage
-from pages.ui.decoders.form import Comparison, create
-from pages.ui.decoders.rivals import colours, measured
+from pages.ui.decoders.form import read_comparison
+from pages.ui.decoders.rivals import colours, measured, psnr
 from pages.ui.palette import DARK, LIGHT, current
+from pages.ui.shelf import shelf
 from pages.ui.side_by_side import Column, side_by_side
+from pages.ui.train_form import Settings
 from pages.ui.transport import transport
 
 RUN = "comparison"
-NAMES = (*map(str, range(1, COMPARED_IMAGES + 1)), "flat", "gradient")
+NAMES = (*map(str, range(1, LOOKED_AT + 1)), "flat", "gradient")
 DIFFERENCES = 0.1  # the end of the scale, white being 1: what a trained decoder gets wrong
 METERS = {
     "mse": ("Test MSE ↓", "squared error per pixel value"),
@@ -47,10 +48,10 @@ METERS = {
 LOGARITHMIC = ("mse", "image_score")  # they change by more than a hundredfold
 
 
-def stage(settings: Comparison | None, me: str) -> None:
+def stage(settings: Settings | None, me: str) -> None:
     """Draw the buttons and the comparison; called again and again while it is going."""
     run = run_address.current(RUN)
-    transport(run, me, ready=settings is not None, create=create)
+    transport(run, me, ready=settings is not None, read=read_comparison)
     run_address.rerun_if_it_began_or_ended(RUN, run)
     if run is None:
         trained_beforehand()
@@ -100,33 +101,35 @@ def zipped(checkpoints: bytes) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in unpack(checkpoints).items():
-            with zipfile.ZipFile(io.BytesIO(Checkpoint.from_bytes(data).to_zip())) as own:
-                for file in own.namelist():
-                    archive.writestr(f"{name}/{file}", own.read(file))
+            for file, content in Checkpoint.from_bytes(data).files().items():
+                archive.writestr(f"{name}/{file}", content)
     return buffer.getvalue()
 
 
 def trained_beforehand() -> None:
     """Before anything was trained here: the comparison the lab comes with."""
-    cards = {name.removeprefix("shapes-"): pretrained.load(name) for name in pretrained.COMPARISON}
-    targets, pictures = _shipped_pictures(pretrained.COMPARISON)
+    targets, pictures, cards = _shipped()
+    first = next(iter(cards.values()))
+    spec = DATASETS[first.dataset]
     st.caption(
-        f"Trained beforehand on {DATASETS['shapes'].title}: the same batches, the same encoder to begin with. "
+        f"Trained beforehand on {spec.title}: the same batches, the same encoder to begin with. "
         "Press **Train** to begin a comparison of your own."
     )
     latest = {name: card.metrics for name, card in cards.items()}
     models = {name: card.model_config for name, card in cards.items()}
     columns(targets, pictures, latest, key="beforehand", when="after training")
-    numbers(models, latest, DATASETS["shapes"].test_size)
-    conclusion(models, next(iter(cards.values())).train_config.seed, latest)
+    numbers(models, latest, spec.test_size)
+    conclusion(models, first.train_config.seed, latest)
 
 
-@st.cache_data(show_spinner=False)
-def _shipped_pictures(names: tuple[str, ...]) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.uint8]]]:
-    loaded = [pretrained.load(name) for name in names]
-    dataset = load_dataset(loaded[0].dataset)
-    images = torch.cat([dataset.test[:COMPARED_IMAGES], fields(dataset.image_shape)[[1, 5]]])
-    return images.numpy(), {card.model_config.upsample: reconstruct(card.build(), images).numpy() for card in loaded}
+@st.cache_resource(show_spinner=False)
+def _shipped() -> tuple[NDArray[np.uint8], dict[str, NDArray[np.uint8]], dict[str, Checkpoint]]:
+    """Targets, and by upsampler what the shipped models make of them and their checkpoints; never changed."""
+    loaded = [pretrained.load(name) for name in pretrained.COMPARISON]
+    cards = {card.model_config.upsample: card for card in loaded}
+    images = watched_images(load_dataset(loaded[0].dataset))
+    pictures = {name: reconstruct(card.build(), images).numpy() for name, card in cards.items()}
+    return images.numpy(), pictures, cards
 
 
 def columns(
@@ -138,13 +141,13 @@ def columns(
     when: str,
 ) -> None:
     """The target and every rival, side by side."""
-    unit = torch.from_numpy(targets[:COMPARED_IMAGES]).float() / 255
+    unit = torch.from_numpy(targets[:LOOKED_AT]).float() / 255
     grey = (LIGHT.target.fill, DARK.target.fill)
     shown = [Column("Target", grey, targets, "the input itself", spectrum(unit).float().numpy())]
     for name, images in pictures.items():
-        error = torch.from_numpy(images[:COMPARED_IMAGES]).float() / 255 - unit
+        error = torch.from_numpy(images[:LOOKED_AT]).float() / 255 - unit
         now = latest.get(name, {})
-        note = f"PSNR {_psnr(now):.1f} dB" if now else ""
+        note = f"PSNR {psnr(now):.1f} dB" if now else ""
         shown.append(Column(UPSAMPLERS[name].title, colours(name), images, note, spectrum(error).float().numpy()))
     alt = f"Test images and what each decoder makes of them {when}"
     side_by_side(shown, names=NAMES, key=key, alt=alt, difference_limit=DIFFERENCES)
@@ -176,7 +179,7 @@ def meters(run: Run, points: list[Point]) -> None:
 
 
 def _value(point: Point, name: str) -> float | None:
-    return psnr_of_mse(point.values["mse"]) if name == "psnr" else point.values.get(name)
+    return psnr(point.values) if name == "psnr" else point.values.get(name)
 
 
 def numbers(models: Mapping[str, ModelConfig], latest: Mapping[str, Mapping[str, Any]], images: int | None) -> None:
@@ -184,7 +187,7 @@ def numbers(models: Mapping[str, ModelConfig], latest: Mapping[str, Mapping[str,
     if not latest:
         return
     heads = {
-        "PSNR ↑": (_psnr, "{:.2f} dB", max),
+        "PSNR ↑": (psnr, "{:.2f} dB", max),
         "SSIM ↑": (lambda now: now.get("test_ssim", now.get("ssim")), "{:.3f}", max),
         "images ↓": (lambda now: now.get("image_score"), "{:#.2g}", min),
         "fields ↓": (lambda now: now.get("field_amplitude"), "{:#.2g}", min),
@@ -240,30 +243,13 @@ def _latest(run: Run, points: list[Point]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _psnr(now: Mapping[str, Any]) -> float:
-    return float(now["test_psnr"]) if "test_psnr" in now else psnr_of_mse(now["mse"])
-
-
-def shelf(me: str) -> None:
+def own_comparisons(me: str) -> None:
     """The visitor's comparisons, newest first."""
     runs = lab.store().runs(owner=me, kind="comparison", limit=20)
-    if not runs:
-        return
-    st.subheader("Your comparisons", anchor=False)
-    for run in runs:
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            run_stage.badge(run)
-            st.markdown(
-                f"{DATASETS[run.dataset].title} · {', '.join(UPSAMPLERS[name].title for name in run.rivals)}",
-                width="stretch",
-            )
-            show = f"show_{run.id}"
-            st.button("Show", key=show, icon=":material/visibility:", on_click=run_address.show, args=(RUN, run.id))
-            st.button(
-                "Delete",
-                key=f"delete_{run.id}",
-                icon=":material/delete:",
-                disabled=run.unfinished,
-                on_click=run_address.delete,
-                args=(RUN, run.id),
-            )
+    if runs:
+        st.subheader("Your comparisons", anchor=False)
+        shelf(RUN, runs, _title)
+
+
+def _title(run: Run) -> str:
+    return f"{DATASETS[run.dataset].title} · {', '.join(UPSAMPLERS[name].title for name in run.rivals)}"

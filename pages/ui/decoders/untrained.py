@@ -10,7 +10,7 @@ import streamlit as st
 import torch
 from numpy.typing import NDArray
 
-from aecore.analysis.checkerboard import layer_scores
+from aecore.analysis.checkerboard import layer_score
 from aecore.models import UPSAMPLERS, ModelConfig, build_model
 from pages.ui.strip import StripRow, image_strip
 
@@ -54,5 +54,4 @@ def _made(upsampler: str, seed: int) -> tuple[NDArray[np.uint8], float]:
     with torch.inference_mode():
         pictures = model.decoder(codes)
     centred = (pictures - pictures.mean((2, 3), keepdim=True)) / (STRETCH * pictures.std())
-    score = layer_scores(model)[-1]
-    return ((centred.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy(), score or 0.0
+    return ((centred.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy(), layer_score(model) or 0.0
