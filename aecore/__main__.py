@@ -9,7 +9,8 @@ import dataclasses
 import json
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,19 +19,23 @@ from tqdm import tqdm
 
 import aecore
 from aecore import pretrained
+from aecore.analysis.denoising import DENOISERS, Measured, denoising_curve, trained
 from aecore.checkpoint import Checkpoint, make_folder
 from aecore.compare import compare, rival_configs, summary
 from aecore.data import DATASETS, is_available, load_dataset
+from aecore.data.image_dataset import ImageDataset
 from aecore.dials import Config, Dial
 from aecore.errors import AecoreError, CheckpointError, ConfigError
 from aecore.fit import fit
 from aecore.models import BODIES, BOTTLENECKS, DOWNSAMPLERS, UPSAMPLERS, ModelConfig
 from aecore.models.parts import Part
+from aecore.noise import CORRUPTIONS, Corruption, NoiseConfig, check_strength
 from aecore.training import Evaluated, Finished, Started, StepDone, TrainConfig, TrainEvent, Turn, check_loss, evaluate
 from aecore.training.config import BUDGET_UNITS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 BUDGET = click.IntRange(min=1)
+FILTERS = {f"filters-{dataset}": dataset for dataset in pretrained.FILTERS_ON}
 
 
 def dial_options(config: type[Config], leave_out: tuple[str, ...] = ()) -> Callable[[Command], Command]:
@@ -39,9 +44,10 @@ def dial_options(config: type[Config], leave_out: tuple[str, ...] = ()) -> Calla
     def option(name: str, dial: Dial) -> Callable[[Command], Command]:
         default = config.default(name)
         kind: Any = click.Choice(list(dial.choices)) if dial.choices else type(default)
-        only = "".join(f" Only for {other} {' or '.join(values)}." for other, values in dial.when.items())
+        only = "".join(_only(other, values) for other, values in dial.when.items())
+        long = name.replace("_", "-")
         return click.option(
-            f"--{name.replace('_', '-')}",
+            f"--{long}/--no-{long}" if kind is bool else f"--{long}",
             name,
             type=kind,
             default=default,
@@ -56,6 +62,11 @@ def dial_options(config: type[Config], leave_out: tuple[str, ...] = ()) -> Calla
         return command
 
     return decorate
+
+
+def _only(other: str, values: tuple[str, ...]) -> str:
+    few = len(values) <= 3
+    return f" Only for {other} {' or '.join(values)}." if few else f" Only with --{other}."
 
 
 def pick(config: type[Config], options: dict[str, Any]) -> dict[str, Any]:
@@ -98,6 +109,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One line of 
 @click.option("--steps", type=BUDGET, help="Train for so many batches instead.")
 @click.option("--seconds", type=BUDGET, help="Train for so long instead.")
 @dial_options(TrainConfig, leave_out=("budget", "budget_unit"))
+@dial_options(NoiseConfig)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the trained model.")
 @json_option
 @click.pass_obj
@@ -113,7 +125,8 @@ def train_command(
     **options: Any,
 ) -> None:
     """Train an autoencoder, measure it, and keep it."""
-    training = TrainConfig(**pick(TrainConfig, options), **one_budget(epochs, steps, seconds))
+    noise = NoiseConfig(**pick(NoiseConfig, options))
+    training = TrainConfig(**pick(TrainConfig, options), **one_budget(epochs, steps, seconds), noise=noise)
     model = ModelConfig(**pick(ModelConfig, options)).for_images(DATASETS[dataset].image_shape)
     check_loss(model, training)
     if out is not None:
@@ -229,16 +242,79 @@ def evaluate_command(folder: Path, dataset: str | None, as_json: bool) -> None:
     """Measure a trained model on the whole test set, from its files alone."""
     checkpoint = Checkpoint.load(folder)
     data = load_with_bar(dataset or checkpoint.dataset)
-    if data.image_shape != checkpoint.model_config.image_shape:
-        raise ConfigError(
-            f"The model in {folder} is built for images of shape {checkpoint.model_config.image_shape}, but "
-            f"{data.title} has {data.image_shape}."
-        )
-    result = evaluate(checkpoint.build(), data.test, checkpoint.train_config.loss)
+    check_images(checkpoint.model_config, data)
+    training = checkpoint.train_config
+    result = evaluate(checkpoint.build(), data.test, training.loss, training.noise)
     tell(
         {"test_mse": result.mse, "test_psnr": result.psnr, "test_loss": result.loss, "images": result.images},
         as_json,
     )
+
+
+@cli.command("denoise")
+@dataset_option
+@click.option(
+    "--corruption",
+    "corruptions",
+    multiple=True,
+    type=click.Choice(list(CORRUPTIONS)),
+    help="Which; all if none is named. May be repeated.",
+)
+@click.option(
+    "--strength",
+    "strengths",
+    multiple=True,
+    type=float,
+    help="How strong, in the corruption's unit; a weak, a middle and a strong one if not said. May be repeated.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Folder of a trained model, as `train --out` writes it; the shipped ones of the dataset if not said.",
+)
+@click.option("--images", type=click.IntRange(min=2), help="Only so many test images; all if not said.")
+@click.option("--clip/--no-clip", default=True, show_default=True, help="Cut noisy values off at black and white.")
+@click.option("--filters/--no-filters", default=True, show_default=True, help="Try the classical filters too.")
+@json_option
+def denoise_command(
+    dataset: str,
+    corruptions: tuple[str, ...],
+    strengths: tuple[float, ...],
+    weights: Path | None,
+    images: int | None,
+    clip: bool,
+    filters: bool,
+    as_json: bool,
+) -> None:
+    """Set trained denoisers against classical filters, on the same noisy test images."""
+    wanted = {name: strengths or CORRUPTIONS[name].levels for name in corruptions or CORRUPTIONS}
+    for corruption, levels in wanted.items():
+        for strength in levels:
+            check_strength(corruption, strength)
+    data = load_with_bar(dataset)
+    checkpoints = pretrained.denoisers(dataset) if weights is None else [Checkpoint.load(weights)]
+    for checkpoint in checkpoints:
+        check_images(checkpoint.model_config, data)
+    names = [checkpoint.extra.get("name", (weights or Path()).resolve().name) for checkpoint in checkpoints]
+    learned = {name: trained(card.build(), name) for name, card in zip(names, checkpoints, strict=True)}
+    tried = {**learned, **(DENOISERS if filters else {"identity": DENOISERS["identity"]})}
+    rows: list[Measured] = []
+    with measuring_bar() as progress:
+        for number, (corruption, levels) in enumerate(wanted.items()):
+
+            def within(share: float, number: int = number) -> None:
+                progress((number + share) / len(wanted))
+
+            rows += denoising_curve(tried, data, corruption, levels, images=images, clip=clip, progress=within)
+    if as_json:
+        click.echo(json.dumps([row.to_dict() for row in rows]))
+        return
+    click.echo(
+        f"{'corruption':<16} {'strength':>8}  {'denoiser':<20} {'mean PSNR':>9} {'PSNR of mean':>12} {'SSIM':>6}"
+    )
+    for row in rows:
+        numbers = f"{row.psnr_mean_of_images.value:9.2f} {row.psnr_of_mean_mse.value:12.2f} {row.ssim.value:6.3f}"
+        click.echo(f"{row.corruption:<16} {row.strength:8g}  {row.denoiser:<20} {numbers}")
 
 
 @cli.command("datasets")
@@ -270,12 +346,13 @@ def datasets_command(as_json: bool) -> None:
 @cli.command("models")
 @json_option
 def models_command(as_json: bool) -> None:
-    """List the parts a model can be built from, and the shipped models."""
-    registries: dict[str, Mapping[str, Part[Any]]] = {
+    """List the parts a model can be built from, what it can be trained to undo, and the shipped models."""
+    registries: dict[str, Mapping[str, Part[Any] | Corruption]] = {
         "body": BODIES,
         "downsample": DOWNSAMPLERS,
         "upsample": UPSAMPLERS,
         "bottleneck": BOTTLENECKS,
+        "corruption": CORRUPTIONS,
     }
     help_texts = {option: {name: part.help for name, part in parts.items()} for option, parts in registries.items()}
     if as_json:
@@ -284,12 +361,12 @@ def models_command(as_json: bool) -> None:
     for option, texts in help_texts.items():
         click.echo(f"--{option}")
         for name, text in texts.items():
-            click.echo(f"  {name:<12} {text}")
+            click.echo(f"  {name:<16} {text}")
     click.echo(f"shipped: {', '.join(pretrained.shipped_names()) or 'none'}")
 
 
 @cli.command("weights")
-@click.option("--only", multiple=True, type=click.Choice(list(pretrained.RECIPES)), help="Make only this one.")
+@click.option("--only", multiple=True, type=click.Choice([*pretrained.RECIPES, *FILTERS]), help="Make only this one.")
 @click.option(
     "--into",
     type=click.Path(path_type=Path, file_okay=False),
@@ -297,13 +374,26 @@ def models_command(as_json: bool) -> None:
     help="Folder of the weights.",
 )
 def weights_command(only: tuple[str, ...], into: Path) -> None:
-    """Make the models the lab ships, from the data."""
-    for name in only or pretrained.RECIPES:
+    """Make the models the lab ships, and what it knows of classical filters, from the data."""
+    for name in only or [*pretrained.RECIPES, *FILTERS]:
         click.echo(name, err=True)
+        if name in FILTERS:
+            load_with_bar(FILTERS[name])
+            with measuring_bar() as progress:
+                pretrained.make_filters(FILTERS[name], into, progress)
+            continue
         load_with_bar(pretrained.RECIPES[name].dataset)
         with training_bar() as watch:
             checkpoint = pretrained.make(name, into, on_event=watch)
         click.echo(f"{name}: test MSE {checkpoint.metrics['test_mse']:.5f}")
+
+
+def check_images(model: ModelConfig, data: ImageDataset) -> None:
+    """Raise `ConfigError` if a model is made for images of another shape."""
+    if data.image_shape != model.image_shape:
+        raise ConfigError(
+            f"The model is built for images of shape {model.image_shape}, but {data.title} has {data.image_shape}."
+        )
 
 
 def load_with_bar(name: str) -> Any:
@@ -316,6 +406,18 @@ def load_with_bar(name: str) -> Any:
             bar.refresh()
 
         return load_dataset(name, progress=show)
+
+
+@contextmanager
+def measuring_bar() -> Iterator[Callable[[float], None]]:
+    """A progress bar on standard error; gives the function to call with the share that is done."""
+    with tqdm(total=1.0, bar_format="measuring {percentage:3.0f}%|{bar}| {elapsed}", leave=False, disable=None) as bar:
+
+        def show(share: float) -> None:
+            bar.n = share
+            bar.refresh()
+
+        yield show
 
 
 class training_bar:  # noqa: N801 - reads as what it is: `with training_bar() as watch`

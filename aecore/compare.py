@@ -61,22 +61,22 @@ def watched_images(dataset: ImageDataset) -> UInt8[Tensor, "n c h w"]:
 
 def measure_rival(model: Autoencoder, dataset: ImageDataset, config: TrainConfig, state: TrainState) -> dict[str, Any]:
     """What `aecore.fit.measure` gives, and what `scores` adds."""
-    return {**measure(model, dataset, config, state), **scores(model, dataset, config.loss)}
+    return {**measure(model, dataset, config, state), **scores(model, dataset, config)}
 
 
-def scores(model: Autoencoder, dataset: ImageDataset, loss: str) -> dict[str, float | None]:
+def scores(model: Autoencoder, dataset: ImageDataset, config: TrainConfig) -> dict[str, float | None]:
     """What `scores_on` gives on the whole test set, SSIM as `test_ssim`."""
-    found = scores_on(model, dataset.test, loss)
+    found = scores_on(model, dataset.test, config)
     return {"test_ssim": found.pop("ssim"), **found}
 
 
-def scores_on(model: Autoencoder, images: UInt8[Tensor, "n c h w"], loss: str) -> dict[str, float | None]:
-    """`ssim` and all scores of `aecore.analysis.checkerboard` on stored images.
+def scores_on(model: Autoencoder, images: UInt8[Tensor, "n c h w"], config: TrainConfig) -> dict[str, float | None]:
+    """`ssim` and all scores of `aecore.analysis.checkerboard` on stored images, with the loss and noise of `config`.
 
     A score that is infinite, because the targets have no energy to compare with, is None like one that does not apply.
     """
-    reconstructions = reconstruct_unrounded(model, images)
-    found = checkerboard(model, images, loss, reconstructions=reconstructions).to_dict()
+    reconstructions = reconstruct_unrounded(model, images, config.noise)
+    found = checkerboard(model, images, config.loss, reconstructions=reconstructions).to_dict()
     return {
         "ssim": ssim(reconstructions, to_unit(images)),
         **{name: value if value is not None and math.isfinite(value) else None for name, value in found.items()},

@@ -97,17 +97,27 @@ def dial(default: Any, *, help: str, **about: Any) -> Any:
     return dataclasses.field(default=default, metadata={"dial": Dial(help=help, **about)})
 
 
+def part(default: Any) -> Any:
+    """Make a dataclass field that is a configuration of its own, of the default's type."""
+    return dataclasses.field(default=default, metadata={"part": type(default)})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Base of the configurations: checked when made, compared by value, round trip through plain dicts."""
+    """Base of the configurations: checked when made, compared by value, round trip through plain dicts.
+
+    A field may be a configuration itself, made with `part(...)`.
+    """
 
     def __post_init__(self) -> None:
         """Check every dial; subclasses with rules between fields extend this."""
         kinds = {"int": int, "float": float, "str": str, "bool": bool}
         for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
             if "dial" in field.metadata:
-                kind = kinds[str(field.type)]
-                field.metadata["dial"].check(field.name, getattr(self, field.name), kind)
+                field.metadata["dial"].check(field.name, value, kinds[str(field.type)])
+            elif (kind := field.metadata.get("part")) and not isinstance(value, kind):
+                raise ConfigError(f"{field.name} is {value!r}, expected a {kind.__name__}.")
 
     @classmethod
     def dials(cls) -> dict[str, Dial]:
@@ -132,9 +142,10 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON-ready values; `from_dict` makes an equal object of it."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {
-            field.name: list(value) if isinstance(value := getattr(self, field.name), tuple) else value
-            for field in dataclasses.fields(self)
+            name: list(value) if isinstance(value, tuple) else value.to_dict() if isinstance(value, Config) else value
+            for name, value in values.items()
         }
 
     @classmethod
@@ -154,4 +165,9 @@ class Config:
         required = [n for n, f in fields.items() if f.default is dataclasses.MISSING and n not in values]
         if required:
             raise ConfigError(f"{cls.__name__} needs a value for {required[0]!r}.")
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+        made: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        for name, value in made.items():
+            kind: type[Config] | None = fields[name].metadata.get("part")
+            if kind is not None and isinstance(value, Mapping):
+                made[name] = kind.from_dict(value)
+        return cls(**made)

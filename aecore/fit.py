@@ -30,7 +30,7 @@ def measure(
     *,
     on_train: bool = False,
 ) -> dict[str, Any]:
-    """The final numbers of a training, on all images of a set.
+    """The final numbers of a training, on all images of a set; of a denoiser, from noisy images to clean ones.
 
     Args:
         model: The trained model.
@@ -45,8 +45,8 @@ def measure(
         `flops_per_image`, `precision` and `seed`.
     """
     layers = describe(model.config)
-    test = evaluate(model, dataset.test, config.loss)
-    train_mse = {"train_mse": evaluate(model, dataset.train, config.loss).mse} if on_train else {}
+    test = evaluate(model, dataset.test, config.loss, config.noise)
+    train_mse = {"train_mse": evaluate(model, dataset.train, config.loss, config.noise).mse} if on_train else {}
     return {
         **train_mse,
         "test_mse": test.mse,

@@ -6,27 +6,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from aecore.analysis.denoising import (
+    CURVE_IMAGES,
+    DENOISERS,
+    Denoiser,
+    curve_strengths,
+    curves,
+    denoising_curve,
+    trained,
+    typical_errors,
+)
 from aecore.checkpoint import CARD_FILE, Checkpoint
 from aecore.compare import scores
 from aecore.data import DATASETS, load_dataset
 from aecore.data.image_dataset import ImageDataset
 from aecore.errors import CheckpointError
 from aecore.fit import fit
+from aecore.models.autoencoder import Autoencoder
 from aecore.models.config import ModelConfig
+from aecore.noise import CORRUPTIONS, NONE, NoiseConfig
 from aecore.training.config import TrainConfig
 from aecore.training.events import TrainEvent
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 EXAMPLES_FILE = "examples.png"
 EXAMPLES = 10
+DENOISING_FILE = "denoising.json"
+TYPICAL_OF = 2000  # test images
+BLIND = NoiseConfig(corruption="gaussian", strength=0.5, weakest=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +53,27 @@ class Recipe:
         dataset: Name of the dataset.
         model: Which network; the image shape is the dataset's.
         training: How it is trained.
+        twin: The same network trained without noise, where there is one to compare a denoiser with.
     """
 
     dataset: str
     model: ModelConfig
     training: TrainConfig
+    twin: str = ""
 
     @cached_property
     def fitted_model(self) -> ModelConfig:
         """The network for this dataset's images."""
         return self.model.for_images(DATASETS[self.dataset].image_shape)
+
+
+def denoiser_and_twin(name: str, dataset: str, model: ModelConfig, budget: int) -> dict[str, Recipe]:
+    """Two recipes that differ in the noise they are trained with and in nothing else; the one without comes first."""
+    twin = f"{name}-twin"
+    return {
+        twin: Recipe(dataset=dataset, model=model, training=TrainConfig(budget=budget)),
+        name: Recipe(dataset=dataset, model=model, training=TrainConfig(budget=budget, noise=BLIND), twin=twin),
+    }
 
 
 RECIPES: dict[str, Recipe] = {
@@ -70,7 +97,15 @@ RECIPES: dict[str, Recipe] = {
     "digits-conv": Recipe(
         dataset="digits", model=ModelConfig(body="conv", latent_dim=16), training=TrainConfig(budget=100)
     ),
+    **denoiser_and_twin("digits-denoiser", "digits", ModelConfig(body="conv", latent_dim=64), 150),
+    **denoiser_and_twin("mnist-denoiser", "mnist", ModelConfig(body="conv", latent_dim=128), 15),
+    **denoiser_and_twin("mnist-mlp-denoiser", "mnist", ModelConfig(body="mlp", latent_dim=64, hidden_units=128), 15),
 }
+
+TWINS = {recipe.twin: name for name, recipe in RECIPES.items() if recipe.twin}
+"""Denoisers by the name of the same network trained without noise."""
+FILTERS_ON = tuple(dict.fromkeys(recipe.dataset for recipe in RECIPES.values() if recipe.twin))
+"""Datasets on which the lab ships what classical filters can do."""
 
 COMPARISON = tuple(name for name in RECIPES if name.startswith("shapes-"))
 """Shipped models that differ in their upsampler only: the comparison shown before anybody has trained one."""
@@ -93,13 +128,60 @@ def make(name: str, into: Path = WEIGHTS, on_event: Callable[[TrainEvent], None]
     )
     checkpoint.extra["name"] = name
     if name in COMPARISON:
-        checkpoint.metrics.update(scores(checkpoint.build(), dataset, recipe.training.loss))
+        checkpoint.metrics.update(scores(checkpoint.build(), dataset, recipe.training))
     if DATASETS[recipe.dataset].redistributable:
         checkpoint.extra["examples"] = EXAMPLES_FILE
         folder.mkdir(parents=True, exist_ok=True)
         example_strip(dataset).save(folder / EXAMPLES_FILE, optimize=True)
     checkpoint.save(folder)
+    if recipe.twin or name in TWINS:
+        (folder / DENOISING_FILE).write_text(json.dumps(on_the_bench(checkpoint.build(), name, dataset)) + "\n")
     return checkpoint
+
+
+def on_the_bench(model: Autoencoder, name: str, dataset: ImageDataset) -> dict[str, Any]:
+    """What the denoising page shows of a model: `measured`, corruption -> `curves`; `typical`, see `typical_errors`."""
+    return {
+        "measured": measured({name: trained(model, name)}, dataset),
+        "typical": typical_errors(model, dataset.test[:TYPICAL_OF]),
+    }
+
+
+def measured(
+    denoisers: Mapping[str, Denoiser], dataset: ImageDataset, progress: Callable[[float], None] = lambda _: None
+) -> dict[str, Any]:
+    """The curves of denoisers on the first test images, by corruption; see `aecore.analysis.denoising.curves`."""
+    found = {}
+    for number, corruption in enumerate(CORRUPTIONS):
+
+        def within(share: float, number: int = number) -> None:
+            progress((number + share) / len(CORRUPTIONS))
+
+        rows = denoising_curve(
+            denoisers, dataset, corruption, curve_strengths(corruption), images=CURVE_IMAGES, progress=within
+        )
+        found[corruption] = curves(rows)
+    return found
+
+
+def make_filters(dataset: str, into: Path = WEIGHTS, progress: Callable[[float], None] = lambda _: None) -> None:
+    """Measure the classical filters on a dataset and write their curves into `into`/filters."""
+    folder = into / "filters"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = measured(DENOISERS, load_dataset(dataset), progress)
+    (folder / f"{dataset}.json").write_text(json.dumps(found) + "\n")
+
+
+def filters(dataset: str, weights: Path = WEIGHTS) -> dict[str, Any] | None:
+    """The curves of the classical filters on a dataset, by corruption; None if they were not measured."""
+    path = weights / "filters" / f"{dataset}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def denoising(name: str, weights: Path = WEIGHTS) -> dict[str, Any] | None:
+    """What `on_the_bench` found of a shipped model; None if it was not measured."""
+    path = weights / name / DENOISING_FILE
+    return json.loads(path.read_text()) if path.exists() else None
 
 
 def example_strip(dataset: ImageDataset) -> Image.Image:
@@ -116,14 +198,29 @@ def shipped_names(weights: Path = WEIGHTS) -> list[str]:
     return sorted(card.parent.name for card in weights.glob(f"*/{CARD_FILE}"))
 
 
-def best_match(dataset: str, model: ModelConfig, weights: Path = WEIGHTS) -> str | None:
-    """The shipped model of this dataset most like `model`: the same body if there is one; None without any."""
+def best_match(dataset: str, model: ModelConfig, noise: NoiseConfig = NONE, weights: Path = WEIGHTS) -> str | None:
+    """The shipped model of this dataset most like what is asked for: with noise or without, and the same body.
+
+    None without any of this dataset.
+    """
     candidates = []
     for name in shipped_names(weights):
         card = json.loads((weights / name / CARD_FILE).read_text(encoding="utf-8"))
         if card["dataset"]["name"] == dataset:
-            candidates.append((card["model"]["body"] != model.body, name))
-    return min(candidates)[1] if candidates else None
+            noisy = NoiseConfig.from_dict(card["training"].get("noise", {})).on
+            candidates.append((noisy != noise.on, card["model"]["body"] != model.body, name in TWINS, name))
+    return min(candidates)[-1] if candidates else None
+
+
+def denoisers(dataset: str, weights: Path = WEIGHTS) -> list[Checkpoint]:
+    """The shipped denoisers of a dataset, each with its twin after it."""
+    names = [
+        part
+        for name, recipe in RECIPES.items()
+        if recipe.twin and recipe.dataset == dataset
+        for part in (name, recipe.twin)
+    ]
+    return [load(name, weights) for name in names if name in shipped_names(weights)]
 
 
 def load(name: str, weights: Path = WEIGHTS) -> Checkpoint:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ import torch
 from aecore import __main__ as command_line
 from aecore import pretrained
 from aecore.__main__ import cli, main
+from aecore.analysis.denoising import DENOISERS
 from aecore.checkpoint import CARD_FILE, Checkpoint
 from aecore.data import DATASETS, load_dataset
 from aecore.errors import DataError
 from aecore.models import BODIES, BOTTLENECKS, DOWNSAMPLERS, UPSAMPLERS, ModelConfig
+from aecore.noise import CORRUPTIONS, NoiseConfig
 from aecore.training import StepDone, TrainConfig, TrainEvent, evaluate
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,7 +113,7 @@ def test_people_get_a_line_for_each_number(run: Callable[..., Outcome], tmp_path
 def test_every_dial_is_an_option() -> None:
     train = cli.commands["train"]
     options = {parameter.name: parameter for parameter in train.params}
-    dials = {**ModelConfig.dials(), **TrainConfig.dials()}
+    dials = {**ModelConfig.dials(), **TrainConfig.dials(), **NoiseConfig.dials()}
     assert set(options) == {"dataset", "epochs", "steps", "seconds", "out", "as_json"} | (
         set(dials) - {"budget", "budget_unit"}
     )
@@ -145,7 +147,13 @@ def test_datasets_lists_every_dataset(run: Callable[..., Outcome]) -> None:
 def test_models_lists_every_part(run: Callable[..., Outcome]) -> None:
     _, out, _ = run("models", "--json")
     listed = parse(out)
-    registries = {"body": BODIES, "downsample": DOWNSAMPLERS, "upsample": UPSAMPLERS, "bottleneck": BOTTLENECKS}
+    registries: dict[str, Mapping[str, Any]] = {
+        "body": BODIES,
+        "downsample": DOWNSAMPLERS,
+        "upsample": UPSAMPLERS,
+        "bottleneck": BOTTLENECKS,
+        "corruption": CORRUPTIONS,
+    }
     for option, registry in registries.items():
         assert listed[option] == {name: part.help for name, part in registry.items()}
     assert listed["shipped"] == pretrained.shipped_names()
@@ -412,3 +420,62 @@ def test_compare_looks_at_its_folder_before_it_trains(
     status, _, error = run(*COMPARE, "--upsample", "nearest", "transpose3", "--out", tmp_path / "file" / "models")
     assert status == 2
     assert "Cannot write to" in error
+
+
+# -- denoise -----------------------------------------------------------------------------------------------------------
+
+ROW = {"corruption", "strength", "denoiser", "psnr_mean_of_images", "psnr_of_mean_mse", "ssim", "images"}
+NOISE = ["--corruption", "salt_and_pepper", "--strength", "0.2", "--no-clip"]
+
+
+def test_a_denoiser_can_be_trained_and_tried(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    status, _, _ = run(*TRAIN, *NOISE, "--weakest", "0.5", "--out", tmp_path / "mine")
+    assert status == 0
+    noise = Checkpoint.load(tmp_path / "mine").train_config.noise
+    assert noise == NoiseConfig(corruption="salt_and_pepper", strength=0.2, weakest=0.5, clip=False)
+    status, out, _ = run(
+        "denoise", "--dataset", "digits8", *NOISE, "--weights", tmp_path / "mine", "--images", "20", "--json"
+    )
+    assert status == 0
+    rows = json.loads(out)
+    assert {row["denoiser"] for row in rows} == {"mine", *DENOISERS}
+    for row in rows:
+        assert set(row) >= ROW
+        assert (row["corruption"], row["strength"], row["images"]) == ("salt_and_pepper", 0.2, 20)
+        assert row["psnr_of_mean_mse"] <= row["psnr_mean_of_images"]
+
+
+def test_evaluate_tries_a_denoiser_on_noisy_images(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    _, out, _ = run(*TRAIN, *NOISE, "--out", tmp_path, "--json")
+    trained = parse(out)
+    status, out, _ = run("evaluate", tmp_path, "--json")
+    assert status == 0
+    assert parse(out)["test_mse"] == pytest.approx(trained["test_mse"], rel=1e-4)
+    _, out, _ = run("denoise", "--dataset", "digits8", *NOISE, "--weights", tmp_path, "--no-filters", "--json")
+    (row,) = (row for row in json.loads(out) if row["denoiser"] != "identity")
+    assert row["psnr_of_mean_mse"] == pytest.approx(trained["test_psnr"], rel=1e-3), "the same noise"
+
+
+def test_without_a_folder_the_shipped_denoisers_are_tried_at_three_strengths(run: Callable[..., Outcome]) -> None:
+    status, out, _ = run("denoise", "--dataset", "digits", "--corruption", "masking", "--no-filters", "--images", "5")
+    assert status == 0
+    lines = [line.split() for line in out.splitlines()[1:]]
+    assert [line[1] for line in lines[::3]] == [f"{level:g}" for level in CORRUPTIONS["masking"].levels]
+    assert {line[2] for line in lines} == {"digits-denoiser", "digits-denoiser-twin", "identity"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--corruption", "snow"], "'snow'"),
+        (["--corruption", "gaussian", "--strength", "2"], "strength 2, expected 0 to 1 of white"),
+        (["--strength", "nan"], "strength nan"),
+        (["--images", "1"], "--images"),
+        (["--weights", str(pretrained.WEIGHTS / "digits-conv")], "built for images of shape (1, 28, 28)"),
+        (["--weights", "nowhere"], "holds no card.json"),
+    ],
+)
+def test_denoise_refuses_what_makes_no_sense(run: Callable[..., Outcome], arguments: list[str], words: str) -> None:
+    status, out, err = run("denoise", "--dataset", "digits8", *arguments)
+    assert (status, out) == (2, "")
+    assert words in err

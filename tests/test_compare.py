@@ -80,7 +80,7 @@ def test_the_numbers_are_those_of_the_weights_that_are_kept() -> None:
         model = checkpoint.build()
         assert model.config == rivals[name]
         assert evaluate(model, load_dataset("digits8").test).mse == pytest.approx(checkpoint.metrics["test_mse"])
-        found = scores(model, load_dataset("digits8"), SHORT.loss)
+        found = scores(model, load_dataset("digits8"), SHORT)
         assert found == pytest.approx({key: checkpoint.metrics[key] for key in found})
 
 
@@ -107,7 +107,7 @@ def test_a_budget_in_seconds_is_refused_before_anything_is_trained() -> None:
 def test_an_infinite_score_is_passed_on_as_none() -> None:
     digits = load_dataset("digits8")
     flat = dataclasses.replace(digits, test=torch.full_like(digits.test, 77))
-    found = scores(build_model(BASE, seed=0), flat, "mse")
+    found = scores(build_model(BASE, seed=0), flat, SHORT)
     assert found["image_score"] is None
     assert found["image_score_4"] is None
     assert all(value is None or math.isfinite(value) for value in found.values())

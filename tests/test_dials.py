@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aecore.dials import Config, Dial, dial
+from aecore.dials import Config, Dial, dial, part
 from aecore.errors import AecoreError, ConfigError
 from aecore.models import UPSAMPLERS, ModelConfig
+from aecore.noise import CORRUPTIONS, NoiseConfig
 from aecore.training import TrainConfig
 
 
@@ -136,13 +137,108 @@ def test_json_and_back_gives_an_equal_configuration(**values: object) -> None:
     assert Oven.from_dict(json.loads(json.dumps(oven.to_dict()))) == oven
 
 
+# -- configurations inside configurations ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kitchen(Config):
+    """A configuration with another one as a part."""
+
+    cooks: int = dial(2, help="How many cooks.", low=1)
+    oven: Oven = part(Oven(heat=100))  # noqa: RUF009 - makes a field, as dial does
+
+
+def test_a_part_is_a_configuration_and_no_dial() -> None:
+    assert Kitchen().oven == Kitchen.default("oven") == Oven(heat=100)
+    assert list(Kitchen.dials()) == ["cooks"]
+    assert Kitchen(oven=Oven(mode="fan")).oven.mode == "fan"
+
+
+@given(cooks=st.integers(1, 9), heat=st.integers(50, 250), rack=st.tuples(st.integers(), st.integers()))
+def test_parts_survive_json(cooks: int, heat: int, rack: tuple[int, int]) -> None:
+    kitchen = Kitchen(cooks=cooks, oven=Oven(heat=heat, rack=rack))
+    restored = Kitchen.from_dict(json.loads(json.dumps(kitchen.to_dict())))
+    assert restored == kitchen
+    assert isinstance(restored.oven, Oven)
+    assert hash(restored) == hash(kitchen)
+
+
+def test_a_part_that_is_not_told_takes_its_default() -> None:
+    assert Kitchen.from_dict({"cooks": 3}) == Kitchen(cooks=3)
+    assert Kitchen.from_dict({"oven": {"salt": 1.5}}).oven == Oven(salt=1.5), "told in part: the part's own defaults"
+    assert Kitchen.from_dict({"oven": Oven(light=True)}) == Kitchen(oven=Oven(light=True))
+
+
+@pytest.mark.parametrize("wrong", ["hot", None, 180, {"heat": 180}, Kitchen(), Oven])
+def test_a_part_of_another_type_is_refused(wrong: object) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Kitchen(oven=wrong)
+    assert "oven is" in str(refused.value)
+    assert "expected a Oven" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("oven", "words"),
+    [
+        ({"heat": 49}, ["heat is 49", "from 50 to 250"]),
+        ({"heatt": 60}, ["Oven", "'heatt'", "Did you mean heat?"]),
+        ("hot", ["oven is 'hot'", "Oven"]),
+        (None, ["oven is None", "Oven"]),
+        ([1, 2], ["oven is (1, 2)", "Oven"]),
+    ],
+)
+def test_dicts_with_a_part_that_does_not_fit_are_refused(oven: object, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Kitchen.from_dict({"oven": oven})
+    assert [word for word in words if word not in str(refused.value)] == []
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+def test_a_training_with_noise_survives_json(corruption: str) -> None:
+    noise = NoiseConfig(corruption=corruption, strength=CORRUPTIONS[corruption].levels[0], weakest=0.5, clip=False)
+    config = TrainConfig(budget=7, noise=noise)
+    restored = TrainConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert restored == config
+    assert restored.noise == noise
+    assert hash(restored) == hash(config)
+    assert restored != TrainConfig(budget=7)
+
+
+def test_trainings_written_before_there_was_noise_can_be_read() -> None:
+    older = {name: value for name, value in TrainConfig(budget=7).to_dict().items() if name != "noise"}
+    assert len(older) == len(TrainConfig.dials()), "without noise all fields are dials"
+    assert TrainConfig.from_dict(json.loads(json.dumps(older))) == TrainConfig(budget=7)
+    assert not TrainConfig.from_dict(older).noise.on
+
+
+@pytest.mark.parametrize("wrong", ["gaussian", None, 0.3, {"corruption": "gaussian"}, TrainConfig()])
+def test_noise_has_to_be_a_configuration_of_noise(wrong: object) -> None:
+    with pytest.raises(ConfigError, match=r"noise is .*expected a NoiseConfig"):
+        TrainConfig(noise=wrong)
+
+
+@pytest.mark.parametrize(
+    ("noise", "words"),
+    [
+        ("gaussian", ["noise is 'gaussian'", "NoiseConfig"]),
+        ({"corruption": "gausian"}, ["corruption is 'gausian'", "Did you mean gaussian?"]),
+        ({"corruption": "gaussian", "strength": 1.5}, ["strength 1.5", "0 to 1 of white"]),
+        ({"sigma": 1}, ["NoiseConfig", "'sigma'"]),
+    ],
+)
+def test_trainings_with_noise_that_does_not_fit_are_refused(noise: object, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        TrainConfig.from_dict({"noise": noise})
+    assert [word for word in words if word not in str(refused.value)] == []
+
+
 def needed(config: type[Config], name: str, choice: str) -> dict[str, str]:
     """What else has to be chosen for a choice to be allowed."""
     part = UPSAMPLERS.get(choice) if (config, name) == (ModelConfig, "upsample") else None
     return {other: allowed[0] for other, allowed in part.needs.items()} if part else {}
 
 
-@pytest.mark.parametrize("config", [ModelConfig, TrainConfig])
+@pytest.mark.parametrize("config", [ModelConfig, TrainConfig, NoiseConfig])
 class TestEveryConfiguration:
     """What forms, command line and documents rely on."""
 

@@ -12,10 +12,15 @@ from beartype import beartype
 from jaxtyping import TypeCheckError, jaxtyped
 from torch import Tensor, nn
 
+from aecore.data.image_dataset import to_stored, to_unit
 from aecore.models import ModelConfig, build_model
 from aecore.models.autoencoder import Autoencoder
-from aecore.training import Evaluation, encode, evaluate, reconstruct
+from aecore.noise import NONE, NoiseConfig
+from aecore.training import Evaluation, corrupted, encode, evaluate, reconstruct
 from aecore.training import evaluation as evaluation_module
+from aecore.training.evaluation import NOISE_SEED, reconstruct_unrounded, seen_and_meant
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 BATCH = 4
 COUNTS = [1, BATCH, BATCH + 1, 2 * BATCH + 3]
@@ -119,3 +124,135 @@ def test_floats_are_no_stored_images(model: Autoencoder, look: object) -> None:
 def test_a_result_is_not_changed_by_accident() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Evaluation(loss=1.0, mse=0.01, images=3).mse = 0  # type: ignore[misc]
+
+
+# -- with noise --------------------------------------------------------------------------------------------------
+
+NOISES = pytest.mark.parametrize(
+    "noise",
+    [
+        NoiseConfig(corruption="gaussian", strength=0.3),
+        NoiseConfig(corruption="gaussian", strength=0.3, clip=False),
+        NoiseConfig(corruption="masking", strength=0.6, weakest=0.1),
+    ],
+    ids=["fixed", "unclipped", "blind"],
+)
+
+
+def noisy_and_clean(images: Tensor, noise: NoiseConfig, seed: int = NOISE_SEED) -> tuple[Tensor, Tensor]:
+    """One generator for all, batch after batch, as the evaluation has to do it."""
+    generator, clean = torch.Generator().manual_seed(seed), images.float() / 255
+    parts = [noise.corrupt(clean[start : start + BATCH], generator) for start in range(0, len(images), BATCH)]
+    return torch.cat(parts), clean
+
+
+@NOISES
+@pytest.mark.parametrize("count", COUNTS)
+def test_with_noise_the_model_is_measured_against_the_clean_images(
+    model: Autoencoder, count: int, noise: NoiseConfig
+) -> None:
+    images = stored(count)
+    noisy, clean = noisy_and_clean(images, noise)
+    double = build_model(model.config, seed=0).double()
+    with torch.no_grad():
+        expected = F.mse_loss(double(noisy.double()), clean.double()).item()
+    result = evaluate(model, images, noise=noise)
+    assert result.mse == pytest.approx(expected, rel=1e-5)
+    assert result.loss == pytest.approx(expected * 3 * 8 * 9, rel=1e-5)
+    assert result.images == count
+    assert result.mse != evaluate(model, images).mse
+
+
+def test_with_noise_cross_entropy_is_torchs_with_the_clean_images() -> None:
+    model = build_model(ModelConfig(image_shape=(3, 8, 9), body="mlp"), seed=0)
+    noise = NoiseConfig(corruption="gaussian", strength=0.5)
+    noisy, clean = noisy_and_clean(stored(7), noise)
+    double = build_model(model.config, seed=0).double()
+    with torch.no_grad():
+        expected = F.binary_cross_entropy(double(noisy.double()), clean.double(), reduction="sum").item() / 7
+    assert evaluate(model, stored(7), "bce", noise).loss == pytest.approx(expected, rel=1e-5)
+
+
+@NOISES
+def test_whoever_is_tried_gets_the_same_noise(noise: NoiseConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Tensor] = []
+    real = Autoencoder.forward
+
+    def note(self: Autoencoder, x: Tensor) -> Tensor:
+        seen.append(x.clone())
+        return real(self, x)
+
+    monkeypatch.setattr(Autoencoder, "forward", note)
+    images, first = stored(BATCH + 1), noisy_and_clean(stored(BATCH + 1), noise)[0]
+    for number, body in enumerate(["linear", "mlp", "conv"]):
+        torch.manual_seed(number)
+        made = build_model(ModelConfig(image_shape=(3, 8, 9), body=body, channels=4), seed=number)
+        for look in (evaluate, reconstruct):
+            seen.clear()
+            look(made, images, noise=noise)
+            assert torch.equal(torch.cat(seen), first), body
+
+
+@NOISES
+@pytest.mark.parametrize("count", COUNTS)
+def test_what_is_seen_and_what_is_meant(count: int, noise: NoiseConfig) -> None:
+    images = stored(count)
+    before = images.clone()
+    for seed in (NOISE_SEED, 7):
+        pairs = list(seen_and_meant(images, noise, seed))
+        assert [len(x) for x, _ in pairs] == [len(batch) for batch in images.split(BATCH)]
+        noisy, clean = noisy_and_clean(images, noise, seed)
+        assert torch.equal(torch.cat([x for x, _ in pairs]), noisy)
+        assert torch.equal(torch.cat([target for _, target in pairs]), clean)
+    assert torch.equal(images, before)
+    assert not torch.equal(noisy, noisy_and_clean(images, noise)[0]), "another seed, other noise"
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_without_noise_the_clean_images_are_seen(model: Autoencoder, count: int) -> None:
+    images = stored(count)
+    for pairs in (seen_and_meant(images), seen_and_meant(images, NONE, 5)):
+        parts = list(pairs)
+        assert all(torch.equal(x, target) for x, target in parts)
+        assert torch.equal(torch.cat([x for x, _ in parts]), to_unit(images))
+    assert torch.equal(corrupted(images, NONE), images), "what is stored comes back to the bit"
+    assert evaluate(model, images, noise=NONE) == evaluate(model, images)
+
+
+@NOISES
+@pytest.mark.parametrize("count", COUNTS)
+def test_corrupted_images_are_what_is_seen_as_it_would_be_stored(count: int, noise: NoiseConfig) -> None:
+    images = stored(count)
+    result = corrupted(images, noise)
+    assert (result.dtype, result.shape) == (torch.uint8, images.shape)
+    assert torch.equal(result, to_stored(noisy_and_clean(images, noise)[0]))
+    assert not torch.equal(result, images)
+
+
+@NOISES
+@pytest.mark.parametrize("count", COUNTS)
+def test_reconstructions_of_noisy_images(model: Autoencoder, count: int, noise: NoiseConfig) -> None:
+    images = stored(count)
+    with torch.no_grad():
+        exact = model(noisy_and_clean(images, noise)[0])
+    unrounded = reconstruct_unrounded(model, images, noise)
+    torch.testing.assert_close(unrounded, exact, rtol=0, atol=1e-5)
+    assert torch.equal(reconstruct(model, images, noise), to_stored(unrounded))
+
+
+@NOISES
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("look", [evaluate, reconstruct, reconstruct_unrounded])
+def test_looking_at_noise_leaves_everything_as_it_was(
+    model: Autoencoder, look: object, training: bool, noise: NoiseConfig
+) -> None:
+    assert callable(look)
+    model.train(training)
+    images = stored(3)
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    chance = torch.get_rng_state()
+    look(model, images, noise=noise)
+    assert model.training is training
+    assert torch.equal(torch.get_rng_state(), chance), "torch's global generator was touched"
+    assert torch.equal(images, stored(3))
+    assert all(torch.equal(weights[name], tensor) for name, tensor in model.state_dict().items())

@@ -15,11 +15,30 @@ from PIL import Image
 
 from aecore import pretrained
 from aecore.__main__ import cli
+from aecore.analysis.denoising import DENOISERS, curve_strengths, denoising_curve, trained, typical_errors
 from aecore.checkpoint import CARD_FILE, WEIGHTS_FILE, Checkpoint
 from aecore.data import DATASETS, is_available, load_dataset
 from aecore.errors import CheckpointError
 from aecore.models import ModelConfig, describe
-from aecore.pretrained import EXAMPLES_FILE, RECIPES, WEIGHTS, best_match, example_strip, load, make, shipped_names
+from aecore.noise import CORRUPTIONS, NONE, NoiseConfig
+from aecore.pretrained import (
+    DENOISING_FILE,
+    EXAMPLES_FILE,
+    FILTERS_ON,
+    RECIPES,
+    TWINS,
+    TYPICAL_OF,
+    WEIGHTS,
+    best_match,
+    denoiser_and_twin,
+    denoising,
+    example_strip,
+    filters,
+    load,
+    make,
+    make_filters,
+    shipped_names,
+)
 from aecore.training import TrainConfig, evaluate
 
 MEGABYTE = 1_000_000
@@ -35,7 +54,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def test_there_is_a_folder_for_every_recipe_and_no_other() -> None:
     folders = sorted(path.name for path in WEIGHTS.iterdir() if path.is_dir())
-    assert folders == sorted(RECIPES) == shipped_names()
+    assert folders == sorted([*RECIPES, "filters"])
+    assert shipped_names() == sorted(RECIPES)
 
 
 def test_all_of_it_is_small_enough_to_ship() -> None:
@@ -48,7 +68,8 @@ def test_the_numbers_on_the_card_are_those_of_the_file(name: str) -> None:
         pytest.skip(f"the files of {checkpoint.dataset} are not here: set AECORE_DATA to a folder that holds them")
     data = load_dataset(checkpoint.dataset)
     assert checkpoint.dataset_checksum == data.checksum, "the data are not those it was trained on"
-    result = evaluate(checkpoint.build(), data.test, checkpoint.train_config.loss)
+    training = checkpoint.train_config
+    result = evaluate(checkpoint.build(), data.test, training.loss, training.noise)
     assert checkpoint.metrics["test_mse"] == pytest.approx(result.mse, rel=1e-4)
     assert checkpoint.metrics["test_psnr"] == pytest.approx(result.psnr, rel=1e-4)
     assert checkpoint.metrics["test_loss"] == pytest.approx(result.loss, rel=1e-4)
@@ -85,7 +106,8 @@ def test_pictures_go_along_only_where_the_licence_allows_it(name: str) -> None:
     folder, checkpoint = WEIGHTS / name, load(name)
     files = {path.name for path in folder.iterdir()}
     allowed = DATASETS[checkpoint.dataset].redistributable
-    assert files == {CARD_FILE, WEIGHTS_FILE} | ({EXAMPLES_FILE} if allowed else set())
+    on_the_bench = {DENOISING_FILE} if RECIPES[name].twin or name in TWINS else set()
+    assert files == {CARD_FILE, WEIGHTS_FILE} | ({EXAMPLES_FILE} if allowed else set()) | on_the_bench
     assert checkpoint.extra.get("examples") == (EXAMPLES_FILE if allowed else None)
 
 
@@ -171,6 +193,131 @@ def test_the_best_match_is_of_the_same_data_and_if_it_can_be_the_same_body() -> 
     assert best_match("digits", ModelConfig(body="mlp")) in {"digits-conv", "digits-linear"}
     assert best_match("mnist", ModelConfig(body="linear")) == "mnist-linear"
     assert best_match("cifar10", ModelConfig()) is None
+
+
+def test_the_best_match_for_a_denoiser_is_a_denoiser() -> None:
+    noise = NoiseConfig(corruption="masking")
+    assert best_match("mnist", ModelConfig(body="conv"), noise) == "mnist-denoiser"
+    assert best_match("mnist", ModelConfig(body="mlp"), noise) == "mnist-mlp-denoiser"
+    assert best_match("shapes", ModelConfig(), noise) in RECIPES, "without a denoiser of these images, another model"
+    assert best_match("digits", ModelConfig(body="conv"), NONE) == "digits-conv", "not the twin of a denoiser"
+
+
+# -- denoisers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_a_denoiser_and_its_twin_differ_in_the_noise_alone(twin: str) -> None:
+    denoiser, plain = RECIPES[TWINS[twin]], RECIPES[twin]
+    assert denoiser.training.noise.on
+    assert not plain.training.noise.on
+    assert dataclasses.replace(denoiser.training, noise=NONE) == plain.training
+    assert (denoiser.model, denoiser.dataset) == (plain.model, plain.dataset)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.mnist if "mnist" in n else ()) for n in TWINS.values()]
+)
+def test_the_shipped_curves_are_those_of_the_model(name: str) -> None:
+    dataset = RECIPES[name].dataset
+    if not is_available(dataset):
+        pytest.skip(f"the files of {dataset} are not here: set AECORE_DATA to a folder that holds them")
+    data, model, about = load_dataset(dataset), load(name).build(), denoising(name)
+    assert about is not None
+    assert set(about["measured"]) == set(CORRUPTIONS)
+    assert about["typical"] == pytest.approx(typical_errors(model, data.test[:TYPICAL_OF]), rel=2e-3)
+    for corruption in ("gaussian", "occlusion"):
+        strengths = curve_strengths(corruption)
+        known = about["measured"][corruption]
+        assert known["strengths"] == strengths
+        place = len(strengths) // 2
+        (row,) = denoising_curve(
+            {name: trained(model, name)}, data, corruption, strengths[place : place + 1], images=200
+        )
+        assert known["rows"][name]["psnr_of_mean_mse"][place][0] == pytest.approx(row.psnr_of_mean_mse.value, abs=0.01)
+        assert known["rows"][name]["ssim"][place][0] == pytest.approx(row.ssim.value, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "dataset", [pytest.param(n, marks=pytest.mark.mnist if n == "mnist" else ()) for n in FILTERS_ON]
+)
+def test_the_shipped_curves_of_the_filters_are_theirs(dataset: str) -> None:
+    if not is_available(dataset):
+        pytest.skip(f"the files of {dataset} are not here: set AECORE_DATA to a folder that holds them")
+    known = filters(dataset)
+    assert known is not None
+    assert {corruption: set(curves["rows"]) for corruption, curves in known.items()} == {
+        corruption: set(DENOISERS) for corruption in CORRUPTIONS
+    }
+    quick = {name: DENOISERS[name] for name in ("identity", "median", "gaussian", "wiener")}
+    strengths = curve_strengths("speckle")
+    rows = denoising_curve(quick, load_dataset(dataset), "speckle", strengths[3:4], images=200)
+    for row in rows:
+        curve = known["speckle"]["rows"][row.denoiser]
+        assert curve["psnr_mean_of_images"][3][0] == pytest.approx(row.psnr_mean_of_images.value, abs=2e-3)
+        if row.setting:
+            assert known["speckle"]["settings"][row.denoiser][3] == row.setting
+
+
+def test_the_denoiser_of_the_digits_beats_every_filter_and_doing_nothing() -> None:
+    rows = {
+        **(filters("digits") or {})["gaussian"]["rows"],
+        **(denoising("digits-denoiser") or {})["measured"]["gaussian"]["rows"],
+    }
+    place = curve_strengths("gaussian").index(0.3)
+    psnr = {name: curves["psnr_of_mean_mse"][place][0] for name, curves in rows.items()}
+    learned = psnr.pop("digits-denoiser")
+    assert learned > psnr["identity"] + 5
+    assert learned > max(psnr.values()) + 3
+
+
+@pytest.mark.mnist
+def test_the_denoiser_of_mnist_on_the_whole_test_set() -> None:
+    data = load_dataset("mnist")
+    model = {"learned": trained(load("mnist-denoiser").build(), "")}
+    tried = {**model, "identity": DENOISERS["identity"], "median": DENOISERS["median"]}
+    rows = {row.denoiser: row for row in denoising_curve(tried, data, "gaussian", [0.3])}
+    psnr = {name: row.psnr_of_mean_mse.value for name, row in rows.items()}
+    best_filter = max(
+        values["psnr_of_mean_mse"][3][0] for values in (filters("mnist") or {})["gaussian"]["rows"].values()
+    )
+    assert curve_strengths("gaussian")[3] == 0.3
+    assert psnr["learned"] > psnr["identity"] + 5
+    assert psnr["learned"] > max(best_filter, psnr["median"]) + 3
+    # a published bench: identity 19.50 dB, median 20.22, its best autoencoder 24.20, mean over 10,000 test images
+    rows = {row.denoiser: row for row in denoising_curve(tried, data, "uniform", [0.25])}
+    mean = {name: row.psnr_mean_of_images.value for name, row in rows.items()}
+    assert mean["identity"] == pytest.approx(19.50, abs=0.1)
+    assert mean["median"] == pytest.approx(20.22, abs=0.1)
+    assert mean["learned"] > 24.20 + 1
+
+
+def test_making_a_denoiser_measures_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = denoiser_and_twin("little", "digits8", TINY.model, 1)
+    for name, recipe in pair.items():
+        monkeypatch.setitem(RECIPES, name, recipe)
+    monkeypatch.setitem(TWINS, "little-twin", "little")
+    monkeypatch.setattr(pretrained, "CURVE_IMAGES", 8)
+    for name in pair:
+        make(name, tmp_path)
+        found = denoising(name, tmp_path)
+        assert found is not None
+        assert set(found["measured"]) == set(CORRUPTIONS)
+        assert len(found["typical"]) == 99
+    assert load("little", tmp_path).train_config.noise.on
+
+
+def test_filters_are_measured_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained, "CURVE_IMAGES", 4)
+    monkeypatch.setattr(pretrained, "DENOISERS", {name: DENOISERS[name] for name in ("identity", "median")})
+    shares: list[float] = []
+    make_filters("digits8", tmp_path, shares.append)
+    found = filters("digits8", tmp_path)
+    assert found is not None
+    assert set(found) == set(CORRUPTIONS)
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    assert filters("digits", tmp_path) is None
 
 
 def test_a_shipped_model_can_be_saved_elsewhere_and_is_the_same(tmp_path: Path) -> None:

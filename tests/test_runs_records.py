@@ -9,6 +9,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from little_runs import add_run, open_store
+from safetensors.numpy import save
 
 from aecore.runs.records import Run, Snapshot, Stage
 from aecore.runs.states import RESUMABLE_STATES, UNFINISHED_STATES, State
@@ -37,6 +38,24 @@ def test_a_stage_comes_back_as_it_was() -> None:
     back = Stage.from_bytes(Stage(targets, labels).to_bytes())
     np.testing.assert_array_equal(back.targets, targets, strict=True)
     np.testing.assert_array_equal(back.labels, labels, strict=True)
+    assert back.noisy is None, "what the network is shown are the targets themselves"
+
+
+def test_a_stage_with_noise_comes_back_as_it_was() -> None:
+    targets, labels = np.full((2, 1, 8, 8), 200, dtype=np.uint8), np.array([9, 0], dtype=np.int64)
+    noisy = np.arange(2 * 64, dtype=np.uint8).reshape(2, 1, 8, 8)
+    back = Stage.from_bytes(Stage(targets, labels, noisy).to_bytes())
+    assert back.noisy is not None
+    np.testing.assert_array_equal(back.noisy, noisy, strict=True)
+    np.testing.assert_array_equal(back.targets, targets, strict=True)
+    np.testing.assert_array_equal(back.labels, labels, strict=True)
+
+
+def test_a_stage_kept_before_there_was_noise_can_be_read() -> None:
+    targets, labels = np.full((2, 1, 8, 8), 200, dtype=np.uint8), np.array([9, 0], dtype=np.int64)
+    back = Stage.from_bytes(save({"targets": targets, "labels": labels}))
+    np.testing.assert_array_equal(back.targets, targets, strict=True)
+    assert back.noisy is None
 
 
 @pytest.mark.parametrize("state", get_args(State))

@@ -16,8 +16,9 @@ from aecore.checkpoint import Checkpoint
 from aecore.data import ImageDataset, load_dataset
 from aecore.data.image_dataset import to_unit
 from aecore.errors import ConfigError
-from aecore.models import ModelConfig, build_model
+from aecore.models import BODIES, BOTTLENECKS, ModelConfig, build_model
 from aecore.models.autoencoder import Autoencoder
+from aecore.noise import NoiseConfig
 from aecore.training import (
     Evaluated,
     Finished,
@@ -31,7 +32,7 @@ from aecore.training import (
     train,
 )
 from aecore.training import loop as loop_module
-from aecore.training.loop import epoch_order
+from aecore.training.loop import epoch_order, noise_of_step
 from aecore.training.optimisers import OPTIMISERS, SCHEDULES
 
 IMAGES, TEST_IMAGES, BATCH = 50, 37, 16
@@ -446,3 +447,157 @@ def test_what_goes_together_is_accepted(dataset: ImageDataset, body: str) -> Non
 
 def test_stored_pixels_reach_the_model_as_their_share_of_255(dataset: ImageDataset) -> None:
     assert torch.equal(to_unit(dataset.train), dataset.train / torch.tensor(255.0))
+
+
+# -- with noise --------------------------------------------------------------------------------------------------
+
+FIXED = NoiseConfig(corruption="gaussian", strength=0.3)
+BLIND = NoiseConfig(corruption="salt_and_pepper", strength=0.4, weakest=0.1)
+NOISES = pytest.mark.parametrize("noise", [FIXED, BLIND], ids=["fixed", "blind"])
+
+
+@NOISES
+def test_the_same_noise_gives_the_same_losses(dataset: ImageDataset, noise: NoiseConfig) -> None:
+    (first, model), (again, twin) = run(dataset, config_of(noise=noise)), run(dataset, config_of(noise=noise))
+    assert untimed(first) == untimed(again)
+    assert_equal_weights(weights_of(model), weights_of(twin))
+
+
+@NOISES
+def test_noise_changes_every_loss(dataset: ImageDataset, noise: NoiseConfig) -> None:
+    with_noise, without = run(dataset, config_of(noise=noise))[0], run(dataset, config_of())[0]
+    for kind in (steps_in, looks_in):
+        assert all(a.loss != b.loss for a, b in zip(kind(with_noise), kind(without), strict=True))
+
+
+def test_blind_noise_is_not_that_of_one_strength(dataset: ImageDataset) -> None:
+    blind, fixed = (
+        run(dataset, config_of(noise=NoiseConfig(corruption="gaussian", strength=0.3, weakest=weakest)))[0]
+        for weakest in (0.1, 1.0)
+    )
+    assert steps_in(blind)[0].loss != steps_in(fixed)[0].loss
+
+
+@NOISES
+def test_resuming_anywhere_goes_on_with_the_same_noise(dataset: ImageDataset, noise: NoiseConfig) -> None:
+    config = config_of(noise=noise)
+    straight, model = run(dataset, config)
+    for stop in range(len(straight)):
+        interrupted = build_model(CONV, seed=config.seed)
+        state = TrainState(interrupted, config)
+        events = list(itertools.islice(train(interrupted, dataset, config, state), stop))
+        saved = Checkpoint.of(interrupted, state, train_config=config, dataset="noise").to_bytes()
+
+        restored = Checkpoint.from_bytes(saved)
+        assert restored.train_config == config
+        resumed = restored.build()
+        events += list(train(resumed, dataset, restored.train_config, restored.resume(resumed)))
+        news = [event for event in untimed(events) if not isinstance(event, Started)]
+        assert news == untimed(straight)[1:], f"stopped after {stop} events"
+        assert_equal_weights(weights_of(resumed), weights_of(model))
+
+
+@NOISES
+def test_pausing_changes_no_noise_whatever_else_is_done_meanwhile(dataset: ImageDataset, noise: NoiseConfig) -> None:
+    straight, _ = run(dataset, config_of(noise=noise))
+    paused = build_model(CONV, seed=0)
+    other = train(build_model(LINEAR, seed=9), dataset, config_of(seed=9, noise=noise))
+    events = []
+    before = torch.get_rng_state()
+    for event in train(paused, dataset, config_of(noise=noise)):
+        assert torch.equal(torch.get_rng_state(), before), "torch's global generator was touched"
+        events.append(event)
+        torch.manual_seed(len(events))
+        before = torch.get_rng_state()
+        evaluate(paused, dataset.test, noise=noise)
+        next(other, None)
+    assert untimed(events) == untimed(straight)
+
+
+@NOISES
+def test_the_network_sees_noise_and_is_told_the_clean_images(dataset: ImageDataset, noise: NoiseConfig) -> None:
+    model, config, calls = build_model(CONV, seed=0), config_of(seed=3, noise=noise), []
+    real = model.loss_terms
+
+    def note(x: Tensor, target: Tensor, loss: str) -> object:
+        if model.training:
+            calls.append((x.clone(), target.clone()))
+        return real(x, target, loss)
+
+    model.loss_terms = note  # type: ignore[method-assign, assignment]
+    before = dataset.train.clone()
+    list(train(model, dataset, config))
+    assert torch.equal(dataset.train, before)
+
+    batches = [index for epoch in range(3) for index in epoch_order(3, epoch, IMAGES).split(BATCH)]
+    for step, ((x, target), index) in enumerate(zip(calls, batches, strict=True)):
+        assert torch.equal(target, to_unit(dataset.train[index]))
+        assert torch.equal(x, noise.corrupt(target, noise_of_step(3, step)))
+        assert all(not torch.equal(a, b) for a, b in zip(x, target, strict=True)), "an image was left out"
+    first_of_each = [x[0] - target[0] for x, target in calls]
+    assert not any(torch.equal(a, b) for a, b in itertools.combinations(first_of_each, 2)), "noise came twice"
+
+
+def test_the_noise_of_a_step_is_its_own() -> None:
+    draws = {
+        tuple(torch.rand(4, generator=noise_of_step(seed, step)).tolist()) for seed in range(20) for step in range(20)
+    }
+    assert len(draws) == 400
+    again = [torch.rand(4, generator=noise_of_step(5, 7)) for _ in range(2)]
+    assert torch.equal(*again)
+
+
+def test_noise_and_order_are_unrelated() -> None:
+    orders = {tuple(epoch_order(seed, epoch, 20).tolist()) for seed in range(20) for epoch in range(20)}
+    from_noise = {
+        tuple(torch.randperm(20, generator=noise_of_step(seed, step)).tolist())
+        for seed in range(20)
+        for step in range(20)
+    }
+    assert not orders & from_noise
+
+
+@NOISES
+def test_looks_are_at_noisy_images(dataset: ImageDataset, noise: NoiseConfig) -> None:
+    model = build_model(CONV, seed=0)
+    for event in train(model, dataset, config_of(evaluation_images=20, noise=noise)):
+        if isinstance(event, Evaluated):
+            result = evaluate(model, dataset.test[:20], noise=noise)
+            assert (event.loss, event.mse, event.images) == (result.loss, result.mse, 20)
+            assert event.mse != evaluate(model, dataset.test[:20]).mse
+
+
+def test_a_dial_of_noise_that_is_off_changes_nothing(dataset: ImageDataset) -> None:
+    off, default = (run(dataset, config_of(noise=noise))[0] for noise in (NoiseConfig(strength=0.7), NoiseConfig()))
+    assert untimed(off) == untimed(default) == untimed(run(dataset, config_of())[0])
+
+
+@pytest.mark.parametrize("weakest", [1.0, 0.2], ids=["fixed", "blind"])
+@pytest.mark.parametrize("corruption", ["gaussian", "masking", "poisson"])
+@pytest.mark.parametrize("bottleneck", BOTTLENECKS)
+@pytest.mark.parametrize("body", BODIES)
+def test_every_network_can_be_trained_as_a_denoiser(
+    dataset: ImageDataset, body: str, bottleneck: str, corruption: str, weakest: float
+) -> None:
+    shape = ModelConfig(
+        image_shape=(1, 8, 8), body=body, bottleneck=bottleneck, latent_dim=3, channels=4, hidden_units=8
+    )
+    noise = NoiseConfig(corruption=corruption, weakest=weakest)
+    events, model = run(dataset, config_of(budget=4, budget_unit="steps", noise=noise), shape)
+    assert isinstance(events[-1], Finished)
+    assert events[-1].reason == "budget"
+    assert len(steps_in(events)) == 4
+    assert all(math.isfinite(event.loss) for event in (*steps_in(events), *looks_in(events)))
+    fresh = weights_of(build_model(shape, seed=0))
+    moved = [not torch.equal(fresh[name], weight) for name, weight in weights_of(model).items()]
+    assert any(moved), "nothing was learned"
+
+
+def test_a_denoiser_comes_nearer_to_the_clean_images() -> None:
+    digits = load_dataset("digits8")
+    config = TrainConfig(budget=300, budget_unit="steps", evaluate_every=300, noise=FIXED)
+    model = build_model(ModelConfig(image_shape=(1, 8, 8), body="mlp", hidden_units=64, latent_dim=16), seed=0)
+    looks = looks_in(list(train(model, digits, config)))
+    clean = to_unit(digits.test)
+    left_alone = FIXED.corrupt(clean, torch.Generator().manual_seed(0))
+    assert looks[-1].mse < float((left_alone - clean).square().mean()) < looks[0].mse

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
 from aecore.errors import DataError
@@ -113,3 +113,12 @@ def to_unit(images: UInt8[Tensor, "n c h w"]) -> Float32[Tensor, "n c h w"]:
     """
     # A tensor as divisor: CUDA turns division by a Python number into a multiplication by its rounded reciprocal.
     return images.to(torch.float32).div_(torch.full((), 255.0, device=images.device))
+
+
+def to_stored(images: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
+    """Images as they would be stored: clipped to [0, 1], rounded to 0..255.
+
+    >>> to_stored(torch.tensor([[[[-0.2, 0.2, 1.0]]]]))
+    tensor([[[[  0,  51, 255]]]], dtype=torch.uint8)
+    """
+    return images.clamp(0, 1).mul(255).round().to(torch.uint8)

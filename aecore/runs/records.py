@@ -127,20 +127,23 @@ class Stage:
     Attributes:
         targets: (N, C, H, W) uint8, the row of images shown.
         labels: (M,) int64, the class of each image whose code is shown.
+        noisy: (N, C, H, W) uint8, what the network is shown of the targets; None if it is the targets themselves.
     """
 
     targets: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    noisy: NDArray[np.uint8] | None = None
 
     def to_bytes(self) -> bytes:
         """The arrays, for the store."""
-        return save_arrays({"targets": self.targets, "labels": self.labels})
+        noisy = {} if self.noisy is None else {"noisy": self.noisy}
+        return save_arrays({"targets": self.targets, "labels": self.labels, **noisy})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Stage:
         """What `to_bytes` gave."""
         arrays = load_arrays(data)
-        return cls(arrays["targets"], arrays["labels"])
+        return cls(arrays["targets"], arrays["labels"], arrays.get("noisy"))
 
 
 def pack(checkpoints: Mapping[str, bytes]) -> bytes:

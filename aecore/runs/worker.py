@@ -25,7 +25,7 @@ from aecore.runs.records import Run, Snapshot, Stage, pack, unpack
 from aecore.runs.states import State
 from aecore.runs.store import NewPoint, RunLostError, RunStore
 from aecore.runs.threads import ThreadChooser, share_of_cores
-from aecore.training.evaluation import encode, reconstruct
+from aecore.training.evaluation import corrupted, encode, reconstruct
 from aecore.training.events import Evaluated, Finished, Started, StepDone, TrainEvent
 from aecore.training.lockstep import train_together
 from aecore.training.loop import TrainState
@@ -166,7 +166,9 @@ class _Worker:
         self.plane = not run.rivals and run.model.latent_dim == 2  # a code one can draw
         labels = self.dataset.test_labels[: STAGE_CODES if self.plane else 0]
         self.shown = watched_images(self.dataset) if run.rivals else self.dataset.test[:STAGE_IMAGES]
-        self.store.set_stage(run.id, Stage(self.shown.numpy(), labels.numpy()), holder=self.holder)
+        noise = run.training.noise
+        noisy = corrupted(self.shown, noise).numpy() if noise.on else None
+        self.store.set_stage(run.id, Stage(self.shown.numpy(), labels.numpy(), noisy), holder=self.holder)
 
     def _fresh(self) -> dict[str, _Rival]:
         models = {name: build_model(config, seed=self.run.training.seed) for name, config in self.run.models.items()}
@@ -211,7 +213,7 @@ class _Worker:
         if not self.run.rivals:
             return {}
         images = self.dataset.test[: min(METER_IMAGES, self.run.training.evaluation_images)]
-        found = scores_on(rival.model, images, self.run.training.loss)
+        found = scores_on(rival.model, images, self.run.training)
         return {name: value for name, value in found.items() if value is not None}
 
     def _report_if_due(self, event: TrainEvent) -> None:
@@ -226,7 +228,8 @@ class _Worker:
         """Write everything unreported, with a fresh snapshot."""
         rivals = list(self.rivals.values())
         points = [*self.looks, *(point for rival in rivals if (point := rival.point()))]
-        pictures = [reconstruct(rival.model, self.shown).numpy() for rival in rivals]
+        noise = self.run.training.noise
+        pictures = [reconstruct(rival.model, self.shown, noise).numpy() for rival in rivals]
         codes = encode(rivals[0].model, self.dataset.test[: STAGE_CODES if self.plane else 0])
         last = max((rival.last for rival in rivals if rival.last), key=lambda step: step.step, default=None)
         self.store.report(

@@ -1,7 +1,7 @@
 """Training as a generator of events, its configuration, and evaluation."""
 
 from aecore.training.config import TrainConfig
-from aecore.training.evaluation import Evaluation, encode, evaluate, reconstruct
+from aecore.training.evaluation import Evaluation, corrupted, encode, evaluate, reconstruct
 from aecore.training.events import Evaluated, Finished, Started, StepDone, TrainEvent
 from aecore.training.lockstep import Turn, check_lockstep, train_together
 from aecore.training.loop import TrainState, check_fit, check_loss, train
@@ -19,6 +19,7 @@ __all__ = [
     "check_fit",
     "check_lockstep",
     "check_loss",
+    "corrupted",
     "encode",
     "evaluate",
     "reconstruct",

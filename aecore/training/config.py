@@ -1,12 +1,13 @@
-"""How to train: loss, optimiser, budget and seed."""
+"""How to train: loss, optimiser, budget, noise and seed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aecore.dials import Config, dial
+from aecore.dials import Config, dial, part
 from aecore.losses import RECONSTRUCTION_LOSSES
 from aecore.models.parts import titles
+from aecore.noise import NONE, NoiseConfig
 from aecore.training.optimisers import OPTIMISERS, SCHEDULES
 
 BUDGET_UNITS = {"epochs": "Epochs", "steps": "Steps", "seconds": "Seconds"}
@@ -17,6 +18,10 @@ class TrainConfig(Config):
     """The choices of one training; the same configuration gives the same losses.
 
     A budget in seconds is the exception: how many steps fit into it depends on the machine.
+
+    Attributes:
+        noise: What is done to the images the network sees. The target is always the clean image, so with noise the
+            network becomes a denoiser.
 
     Raises:
         ConfigError: For a value out of range or an unknown name, with what would fit.
@@ -87,6 +92,8 @@ class TrainConfig(Config):
     seed: int = dial(
         0, low=0, high=2**31 - 1, advanced=True, help="Makes initial weights and batches the same every time."
     )
+
+    noise: NoiseConfig = part(NONE)  # noqa: RUF009 - a dataclass field, like those made with dial()
 
     def steps_per_epoch(self, images: int) -> int:
         """Batches that show each of `images` training images once; the last one may be smaller."""

@@ -13,11 +13,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from aecore.data.image_dataset import to_unit
+from aecore.data.image_dataset import to_stored, to_unit
 from aecore.metrics import psnr_of_mse, squared_error_per_image
 from aecore.models.autoencoder import Autoencoder
+from aecore.noise import NONE, NoiseConfig
 
 BATCH = 500  # large enough for full speed, small enough for the caches of a laptop
+NOISE_SEED = 0  # the test images get the same noise whoever is tried on them
 
 
 @dataclass(frozen=True)
@@ -51,29 +53,58 @@ def evaluating(model: Autoencoder) -> Iterator[None]:
         model.train(was_training)
 
 
+def seen_and_meant(
+    images: UInt8[Tensor, "n c h w"], noise: NoiseConfig = NONE, seed: int = NOISE_SEED
+) -> Iterator[tuple[Float[Tensor, "n c h w"], Float[Tensor, "n c h w"]]]:
+    """What a network is shown and what it should give back, of stored images, in batches of `BATCH`.
+
+    Args:
+        images: As stored.
+        noise: What is done to them; without noise both are the same.
+        seed: Of the noise, which goes on from batch to batch.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for batch in images.split(BATCH):
+        target = to_unit(batch)
+        yield noise.corrupt(target, generator), target
+
+
 @torch.inference_mode()
-def evaluate(model: Autoencoder, images: UInt8[Tensor, "n c h w"], loss: str = "mse") -> Evaluation:
-    """Try `model` on `images`, in batches, without gradients; sums are kept in double precision."""
+def evaluate(
+    model: Autoencoder, images: UInt8[Tensor, "n c h w"], loss: str = "mse", noise: NoiseConfig = NONE
+) -> Evaluation:
+    """Try `model` on `images`, in batches, without gradients; sums are kept in double precision.
+
+    With noise it is shown corrupted images and measured against the clean ones.
+    """
     loss_sum = torch.zeros((), dtype=torch.float64)
     mse_sum = torch.zeros((), dtype=torch.float64)
     with evaluating(model):
-        for batch in images.split(BATCH):
-            x = to_unit(batch)
-            loss_sum += model.loss_terms(x, x, loss).total().double() * len(x)
-            mse_sum += squared_error_per_image(model(x), x).double().sum()
+        for x, target in seen_and_meant(images, noise):
+            loss_sum += model.loss_terms(x, target, loss).total().double() * len(x)
+            mse_sum += squared_error_per_image(model(x), target).double().sum()
     return Evaluation(float(loss_sum) / len(images), float(mse_sum) / len(images), len(images))
 
 
 @torch.inference_mode()
-def reconstruct_unrounded(model: Autoencoder, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """Reconstructions of stored images as the model gives them."""
+def reconstruct_unrounded(
+    model: Autoencoder, images: UInt8[Tensor, "n c h w"], noise: NoiseConfig = NONE
+) -> Float[Tensor, "n c h w"]:
+    """Reconstructions of stored images, corrupted if there is noise, as the model gives them."""
     with evaluating(model):
-        return torch.cat([model(to_unit(batch)) for batch in images.split(BATCH)])
+        return torch.cat([model(x) for x, _ in seen_and_meant(images, noise)])
 
 
-def reconstruct(model: Autoencoder, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
-    """Reconstructions of stored images as they would be stored: clipped to [0, 1], rounded to 0..255."""
-    return reconstruct_unrounded(model, images).clamp(0, 1).mul(255).round().to(torch.uint8)
+def reconstruct(
+    model: Autoencoder, images: UInt8[Tensor, "n c h w"], noise: NoiseConfig = NONE
+) -> UInt8[Tensor, "n c h w"]:
+    """Reconstructions of stored images, corrupted if there is noise, as they would be stored; see `to_stored`."""
+    return to_stored(reconstruct_unrounded(model, images, noise))
+
+
+def corrupted(images: UInt8[Tensor, "n c h w"], noise: NoiseConfig) -> UInt8[Tensor, "n c h w"]:
+    """What a network is shown of stored images, as it would be stored; see `to_stored`."""
+    return to_stored(torch.cat([x for x, _ in seen_and_meant(images, noise)]))
 
 
 @torch.inference_mode()

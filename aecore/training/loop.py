@@ -101,6 +101,13 @@ def epoch_order(seed: int, epoch: int, images: int) -> Int64[Tensor, " n"]:
     return torch.randperm(images, generator=torch.Generator().manual_seed(mixed))
 
 
+def noise_of_step(seed: int, step: int) -> torch.Generator:
+    """What the noise of step number `step` is drawn from: a function of its arguments alone, like the order."""
+    # The third number keeps this stream apart from that of the orders.
+    mixed = int(np.random.SeedSequence([seed, step, 1]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return torch.Generator().manual_seed(mixed)
+
+
 def mean_image(images: UInt8[Tensor, "n c h w"]) -> Float32[Tensor, "c h w"]:
     """The mean of stored images, in [0, 1]: (N, C, H, W) -> (C, H, W)."""
     parts = [batch.sum(0, dtype=torch.int64) for batch in images.split(1000)]  # all at once would be widened first
@@ -132,6 +139,9 @@ def train(
 ) -> Iterator[TrainEvent]:
     """Train `model` in place on `dataset.train`; yield `Started`, then steps and evaluations, then `Finished`.
 
+    With noise in the configuration the network sees corrupted images, in training and in evaluations, and is told to
+    give back the clean ones. Source: Vincent et al., Stacked denoising autoencoders, JMLR 11 (2010), section 3.
+
     The same model, data and configuration give the same losses, paused or not, on the same machine with the same
     number of threads. Given a `state` restored from a checkpoint, training goes on as if it had never stopped.
 
@@ -159,7 +169,7 @@ def train(
 
     def look() -> Evaluated:
         begun = perf_counter()
-        result = evaluate(model, shown, config.loss)
+        result = evaluate(model, shown, config.loss, config.noise)
         state.clock += perf_counter() - begun
         state.evaluated = state.step
         return Evaluated(state.step, result.loss, result.mse, result.images)
@@ -185,12 +195,13 @@ def train(
         if epoch != order_epoch:
             order, order_epoch = epoch_order(config.seed, epoch, count), epoch
         index = order[batch_number * config.batch_size : (batch_number + 1) * config.batch_size]
-        x = to_unit(dataset.train[index])
+        target = to_unit(dataset.train[index])
+        x = config.noise.corrupt(target, noise_of_step(config.seed, state.step))
 
         rate = state.rate * schedule(progress())
         for group in state.optimiser.param_groups:
             group["lr"] = rate
-        loss = model.loss_terms(x, x, config.loss).total()
+        loss = model.loss_terms(x, target, config.loss).total()
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         amount = float(loss.detach())

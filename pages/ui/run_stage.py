@@ -97,13 +97,14 @@ def waiting_stage(run: Run) -> None:
 
 
 def pictures(stage: Stage, snapshot: Snapshot, key: str) -> None:
-    """The row of test images, their reconstructions now, and the difference."""
+    """The row of test images, what the network is shown of them, its reconstructions now, and the difference."""
     targets, reconstructions = stage.targets, snapshot.reconstructions
     difference = (reconstructions.astype(np.float32) - targets.astype(np.float32)) / 255
     errors = np.square(difference).mean(axis=(1, 2, 3))
     image_strip(
         [
             StripRow("target", "target", targets),
+            *([StripRow("noisy input", "noisy", stage.noisy)] if stage.noisy is not None else []),
             StripRow("reconstruction", "reconstruction", reconstructions),
             StripRow("difference", "difference", difference, limit=0.5),
         ],
