@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from browser import settled
+from browser import drag, pixels, settled
 from playwright.sync_api import Locator, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -32,16 +32,6 @@ def target(page: Page) -> Locator:
     return page.locator(".target canvas")
 
 
-def pixels(canvas: Locator) -> list[int]:
-    """The brightness of a canvas's pixels, 0-255."""
-    return canvas.evaluate(
-        """(canvas) => {
-            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
-            return Array.from(data.filter((_, i) => i % 4 === 0))
-        }"""
-    )
-
-
 def reconstruction(page: Page) -> list[int]:
     return pixels(page.locator(".reconstruction canvas"))
 
@@ -52,19 +42,6 @@ def mse(page: Page) -> str:
 
 def codes(page: Page) -> list[float]:
     return [float(bar.get_attribute("aria-valuenow") or "nan") for bar in page.get_by_role("slider").all()]
-
-
-def drag(page: Page, canvas: Locator, *points: tuple[float, float]) -> None:
-    """Draw a line through points given as fractions of the canvas."""
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    assert box
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=6)
-    page.mouse.up()
 
 
 def test_an_example_is_encoded_and_decoded_at_once(home: Page) -> None:

@@ -1,4 +1,4 @@
-"""A model from `weights/` as data for the browser's engine (`browser/engine.js`), without loading torch.
+"""A trained model as data for the browser's engine (`browser/engine.js`), without loading torch.
 
 A component that runs a model puts `browser_model(folder)` into its `data` and `source("engine.js", ...)` into its
 script. This module knows nothing of what the model is shown for.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ import streamlit as st
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
 from aecore.errors import CheckpointError
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"  # aecore.pretrained.WEIGHTS, whose module loads torch
 BODY_LABELS = {"linear": "Linear", "mlp": "Fully connected", "conv": "Convolutional"}
+FILES = ("card.json", "model.safetensors")
 LAYER_KEYS = ("part", "op", "in", "out", "weights", "args")
 
 
@@ -71,15 +73,33 @@ def images_to_json(images: NDArray[numpy.uint8]) -> dict[str, Any]:
 def _read(folder_name: str, changed: int) -> dict[str, Any]:  # noqa: ARG001 - `changed` is part of the cache key
     folder = Path(folder_name)
     try:
-        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-        tensors = load_file(folder / "model.safetensors")
+        files = {name: (folder / name).read_bytes() for name in FILES}
+        packed = pack(files, folder.name)
+        examples = json.loads(files["card.json"]).get("examples")
+        return {**packed, "examples": _examples(folder / examples, packed["image_shape"]) if examples else None}
+    except (OSError, UnidentifiedImageError) as error:
+        raise CheckpointError(f"The model in {folder} cannot be read. Make it again with `make weights`.") from error
+
+
+def pack(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    """A model for the browser, as `browser_model` gives it, without examples.
+
+    Args:
+        files: The content of `model.safetensors` and `card.json`, as `Checkpoint.files` gives it.
+        name: What the model is called if its card does not say.
+
+    Raises:
+        CheckpointError: If one is damaged or does not fit the other.
+    """
+    try:
+        card = json.loads(files["card.json"])
+        tensors = load(files["model.safetensors"])
         image_shape = list(card["model"]["image_shape"])
         layers = [{key: layer[key] for key in LAYER_KEYS} for layer in card["layers"]]
         used = [name for layer in layers for name in layer["weights"].values()]
-        content = (folder / "card.json").read_bytes() + (folder / "model.safetensors").read_bytes()
         return {
-            "digest": hashlib.sha256(content).hexdigest()[:16],
-            "name": card.get("name", folder.name),
+            "digest": hashlib.sha256(b"".join(files[name] for name in FILES)).hexdigest()[:16],
+            "name": card.get("name", name),
             "body": card["model"]["body"],
             "label": BODY_LABELS.get(card["model"]["body"], card["model"]["body"]),
             "dataset": card["dataset"]["name"],
@@ -89,13 +109,13 @@ def _read(folder_name: str, changed: int) -> dict[str, Any]:  # noqa: ARG001 - `
             "metrics": card["metrics"],
             "layers": layers,
             "weights": {name: floats_to_json(tensors[name]) for name in used},
-            "examples": _examples(folder / card["examples"], image_shape) if card.get("examples") else None,
+            "examples": None,
         }
-    except (OSError, SafetensorError, UnidentifiedImageError) as error:
-        raise CheckpointError(f"The model in {folder} cannot be read. Make it again with `make weights`.") from error
+    except SafetensorError as error:
+        raise CheckpointError(f"The model {name} cannot be read. Make it again with `make weights`.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"The card in {folder} is damaged or does not fit its model. Make it again with `make weights`."
+            f"The card of {name} is damaged or does not fit its model. Make it again with `make weights`."
         ) from error
 
 

@@ -19,7 +19,7 @@ from pages.ui.browser import source
 _COMPONENT = st.components.v2.component(
     "autoencoder_toy",
     html=source("toy.html"),
-    css=source("meaning.css", "buttons.css", "toy.css"),
+    css=source("meaning.css", "buttons.css", "toy.css", "pen.css"),
     js=source("engine.js", "pictures.js", "pen.js", "bars.js", "toy.js"),
 )
 

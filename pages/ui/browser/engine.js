@@ -5,7 +5,8 @@
 // about a millisecond and nothing is left for the garbage collector. Arrays a step returns are reused by its next
 // call: copy what must last. The engine knows nothing of pages, pointers or pictures on a screen.
 
-// name -> (layer, tensor) => (input: Float32Array) => output: Float32Array; `tensor(role)` is {shape, data} or null
+// name -> (layer, tensor, switches) => (input: Float32Array) => output: Float32Array; `tensor(role)` is {shape, data} or
+// null. `switches` is where a pooling notes the places of its largest values for the unpooling that belongs to it.
 const OPERATIONS = {
   flatten: sameValues,
   unflatten: sameValues,
@@ -16,7 +17,7 @@ const OPERATIONS = {
   nearest_conv2d: nearestConv2d,
   upsample_bilinear: upsampleBilinear,
   bed_of_nails: bedOfNails,
-  max_unpool2d: bedOfNails, // of a code alone: there are no switches
+  max_unpool2d: maxUnpool2d,
   pixel_shuffle: pixelShuffle,
   crop,
   relu: elementwise((v) => (v > 0 ? v : 0)),
@@ -26,14 +27,25 @@ const OPERATIONS = {
 }
 
 // packed: what `browser_model` in pages/ui/engine.py makes.
-// Returns {imageShape, latentDim, encode(pixels) -> code, decode(code) -> pixels}; pixels are C, H, W in [0, 1].
+// Returns {imageShape, latentDim, encode(pixels) -> code, decode(code) -> pixels, reconstruct(pixels) -> pixels}; pixels
+// are C, H, W in [0, 1]. Where there is max-unpooling, `reconstruct` hands the encoder's switches on; a code alone has none.
 function loadModel(packed) {
   const tensors = Object.fromEntries(
     Object.entries(packed.weights).map(([name, { shape, data }]) => [name, { shape, data: decodeFloats(data) }]),
   )
+  const switches = [] // of the encoder's poolings, the last one on top
+  const switchesOf = (layer) => {
+    if (layer.op === "max_pool2d") switches.push({ known: false, places: new Int32Array(size(layer.out)) })
+    return layer.op === "max_pool2d" ? switches.at(-1) : layer.op === "max_unpool2d" ? switches.pop() : null
+  }
+  const pairs = []
   const half = (part, from, to) => {
     const layers = packed.layers.filter((layer) => layer.part === part)
-    const steps = layers.map((layer) => prepare(layer, tensors))
+    const steps = layers.map((layer) => {
+      const pair = switchesOf(layer)
+      if (pair) pairs.push(pair)
+      return prepare(layer, tensors, pair)
+    })
     let shape = from
     for (const layer of layers) {
       if (String(layer.in) !== String(shape)) throw new Error(`${layer.op} expects ${layer.in}, but gets ${shape}`)
@@ -42,15 +54,22 @@ function loadModel(packed) {
     if (String(shape) !== String(to)) throw new Error(`the ${part} gives ${shape}, not ${to}`)
     return (input) => steps.reduce((values, step) => step(values), input)
   }
+  const encode = half("encoder", packed.image_shape, [packed.latent_dim])
+  const decode = half("decoder", [packed.latent_dim], packed.image_shape)
+  const knowing = (known, code) => {
+    for (const pair of pairs) pair.known = known
+    return decode(code)
+  }
   return {
     imageShape: packed.image_shape,
     latentDim: packed.latent_dim,
-    encode: half("encoder", packed.image_shape, [packed.latent_dim]),
-    decode: half("decoder", [packed.latent_dim], packed.image_shape),
+    encode,
+    decode: (code) => knowing(false, code),
+    reconstruct: (pixels) => knowing(true, encode(pixels)),
   }
 }
 
-function prepare(layer, tensors) {
+function prepare(layer, tensors, switches = null) {
   const operation = OPERATIONS[layer.op]
   if (!operation) throw new Error(`there is no operation "${layer.op}" here, only ${Object.keys(OPERATIONS).join(", ")}`)
   return operation(layer, (role) => {
@@ -58,7 +77,7 @@ function prepare(layer, tensors) {
     if (name === undefined) return null
     if (!tensors[name]) throw new Error(`${layer.op} needs the weights "${name}", which are not in the file`)
     return tensors[name]
-  })
+  }, switches)
 }
 
 function decodeBytes(base64) {
@@ -193,8 +212,9 @@ function convTranspose2d(layer, tensor) {
   }
 }
 
-// Without padding. In ceil mode the last windows hang over the edge and take what is there.
-function maxPool2d(layer) {
+// Without padding. In ceil mode the last windows hang over the edge and take what is there. The switches are places in a
+// plane of exactly twice the pooled size, as unpooling wants them.
+function maxPool2d(layer, tensor, switches) {
   const { kernel, stride } = layer.args
   const [channels, inH, inW] = layer.in
   const [, outH, outW] = layer.out
@@ -206,12 +226,17 @@ function maxPool2d(layer) {
         for (let x = 0; x < outW; x++, o++) {
           const right = Math.min(x * stride + kernel, inW)
           let most = -Infinity
+          let place = 0
           for (let iy = y * stride; iy < bottom; iy++) {
             for (let ix = x * stride, i = (c * inH + iy) * inW + ix; ix < right; ix++, i++) {
-              if (input[i] > most) most = input[i]
+              if (input[i] > most) {
+                most = input[i]
+                place = (c * 2 * outH + iy) * 2 * outW + ix
+              }
             }
           }
           output[o] = most
+          if (switches) switches.places[o] = place
         }
       }
     }
@@ -266,6 +291,18 @@ function upsampleBilinear(layer) {
         }
       }
     }
+    return output
+  }
+}
+
+// Every value goes back to where its pooling found it; as on a bed of nails while that is not known.
+function maxUnpool2d(layer, tensor, switches) {
+  const nails = bedOfNails(layer)
+  const output = new Float32Array(size(layer.out))
+  return (input) => {
+    if (!switches?.known) return nails(input)
+    output.fill(0)
+    for (let i = 0; i < switches.places.length; i++) output[switches.places[i]] = input[i]
     return output
   }
 }
