@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from pages.ui.frame import frame, told_kindly
-
-LOOK_EVERY = 0.2  # seconds between two looks at a run that is going
 
 
 def main() -> None:
@@ -22,19 +18,13 @@ def bench() -> None:
     from pages.ui import lab
     from pages.ui.network import network
     from pages.ui.run_address import run_on_stage
-    from pages.ui.train_form import settings_form
-    from pages.ui.train_stage import RUN, own_runs, stage
+    from pages.ui.train_stage import RUN, own_runs, training
     from pages.ui.visitor import visitor
 
     me = visitor()
     lab.executor()  # so that a worker is warm when Train is pressed
     run = run_on_stage(RUN)
-    left, right = st.columns([2.2, 1], gap="small")
-    with right:
-        st.subheader("Settings", anchor=False)
-        settings = settings_form()
-    with left:
-        st.fragment(stage, run_every=LOOK_EVERY if run is not None and run.unfinished else None)(settings, me)
+    settings = training(run, me)
     model = run.model if run is not None else settings.model if settings is not None else None
     if model is not None:
         network(model)

@@ -21,6 +21,7 @@ def script() -> None:
         mode: str = dial("fan", choices={"fan": "Fan", "grill": "Grill"}, help="What heats.")
         wood: str = dial("oak", choices={"oak": "Oak from a forest", "ash": "Ash from a garden"}, help="Which wood.")
         time: float = dial(0.5, low=0, high=3, help="How long.")
+        light: bool = dial(True, help="Whether the lamp is on.")
         flame: int = dial(1, low=1, high=9, when={"mode": ("grill",)}, help="How much flame.")
 
     # a class made inside a script keeps its field types as objects; the dials want their names
@@ -40,6 +41,7 @@ def test_kinds_ranges_and_units() -> None:
     assert at.get_by_key("mode").options == ["Fan", "Grill"]
     assert at.selectbox(key="wood").options == ["Oak from a forest", "Ash from a garden"]
     assert at.number_input(key="time").value == 0.5
+    assert (at.toggle(key="light").value, at.toggle(key="light").help) == (True, "Whether the lamp is on.")
 
 
 def test_a_dial_appears_when_it_matters() -> None:

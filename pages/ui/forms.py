@@ -68,7 +68,9 @@ def _widget(name: str, dial: Dial, default: Any, *, bind: bool) -> None:
     seed(name, dial.choices)
     about: dict[str, Any] = {"key": name, "help": dial.help, "bind": "query-params" if bind else None}
     label = f"{dial.label} ({dial.unit})" if dial.unit else dial.label
-    if dial.choices:
+    if isinstance(default, bool):
+        st.toggle(label, value=default, **about)
+    elif dial.choices:
         about["format_func"] = dial.choices.__getitem__
         if sum(map(len, dial.choices.values())) <= LONGEST_SEGMENTS:
             st.segmented_control(label, list(dial.choices), default=default, required=True, width="stretch", **about)

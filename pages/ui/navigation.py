@@ -67,6 +67,17 @@ PAGES: dict[str, Page] = {
         invitation="Train transposed convolution against upsampling, look through one lens at all of them, read the "
         "verdict.",
     ),
+    "denoising": Page(
+        path="pages/4_Denoising.py",
+        name="Denoising",
+        icon=":material/blur_on:",
+        group="Experiments",
+        question="When does a denoiser win?",
+        answer="When it knows what the pictures look like: shown :violet[noisy] ones and told the clean ones, an "
+        "autoencoder :green[draws] what must be beneath. Where there is little noise, doing nothing is better.",
+        invitation="Turn the noise while you watch it vanish, on digits or your own drawing, and see who wins: the "
+        "autoencoder, a classical filter, or doing nothing.",
+    ),
     "operations": Page(
         path="pages/2_Operations.py",
         name="Operations",

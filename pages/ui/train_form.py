@@ -13,8 +13,10 @@ import streamlit as st
 from aecore.data import DATASETS, is_available
 from aecore.errors import ConfigError
 from aecore.models import ModelConfig
+from aecore.noise import NO_NOISE, NONE
 from aecore.training import TrainConfig, check_loss
 from pages.ui import forms
+from pages.ui.noise_form import fill_noise, noise_widgets, read_noise
 
 DATASET = "dataset"
 BUILT_IN = "digits"
@@ -32,14 +34,19 @@ class Settings:
     rivals: tuple[str, ...] = ()
 
 
-def settings_form() -> Settings | None:
-    """Draw the form; give what it says, or None after showing what does not go together."""
+def settings_form(noise: str = NO_NOISE) -> Settings | None:
+    """Draw the form; give what it says, or None after showing what does not go together.
+
+    Args:
+        noise: The corruption to begin with.
+    """
     dataset = choose_dataset(
         default_dataset(), "What the network learns to copy. It never sees the labels.", on_change=suggest_budget
     )
     plain, advanced = _by_prominence(ModelConfig)
     plain_training, advanced_training = _by_prominence(TrainConfig)
     forms.dial_widgets(ModelConfig, plain)
+    noise_widgets(noise)
     forms.dial_widgets(TrainConfig, BUDGET, usual={"budget": enough_epochs(dataset)})
     with st.expander("More dials", icon=":material/tune:"):
         forms.dial_widgets(ModelConfig, advanced)
@@ -84,7 +91,7 @@ def read_settings() -> Settings:
     """
     dataset: str = st.session_state[DATASET]
     model = ModelConfig(image_shape=DATASETS[dataset].image_shape, **forms.read(ModelConfig))
-    training = TrainConfig(**forms.read(TrainConfig))
+    training = TrainConfig(**forms.read(TrainConfig), noise=read_noise())
     check_loss(model, training)
     return Settings(dataset, model, training)
 
@@ -94,6 +101,7 @@ def fill(settings: Settings | None) -> None:
     st.session_state[DATASET] = settings.dataset if settings else default_dataset()
     forms.fill(ModelConfig, settings.model.to_dict() if settings else {})
     forms.fill(TrainConfig, settings.training.to_dict() if settings else {})
+    fill_noise(settings.training.noise if settings else NONE)
     if settings is None:
         suggest_budget()
 

@@ -1,6 +1,6 @@
-"""The stage of the Train page: the run the address names, or a trained model of the lab before there is a run.
+"""Training a network: the run the address names, or a trained model of the lab before there is a run, and the form.
 
-This module knows nothing of how settings are chosen.
+This module knows nothing of the page around it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,34 @@ import streamlit as st
 from aecore import pretrained
 from aecore.checkpoint import Checkpoint
 from aecore.data import DATASETS, is_available, load_dataset
+from aecore.noise import NO_NOISE
 from aecore.runs.records import Run, Snapshot, Stage
-from aecore.training import encode, reconstruct
+from aecore.training import corrupted, encode, reconstruct
 from pages.ui import lab, run_address, run_stage
 from pages.ui.shelf import shelf
-from pages.ui.train_form import BUILT_IN, Settings, fill, read_settings, suggest_budget
+from pages.ui.train_form import BUILT_IN, Settings, fill, read_settings, settings_form, suggest_budget
 from pages.ui.transport import transport
 
 RUN = "run"
 SHOWN_IMAGES = 8
+LOOK_EVERY = 0.2  # seconds between two looks at a run that is going
+
+
+def training(run: Run | None, me: str, noise: str = NO_NOISE) -> Settings | None:
+    """Draw the stage and the form beside it; give what the form says, or None if that does not go together.
+
+    Args:
+        run: The run on the stage, if any.
+        me: Who is looking.
+        noise: The corruption the form begins with.
+    """
+    left, right = st.columns([2.2, 1], gap="small")
+    with right:
+        st.subheader("Settings", anchor=False)
+        settings = settings_form(noise)
+    with left:
+        st.fragment(stage, run_every=LOOK_EVERY if run is not None and run.unfinished else None)(settings, me)
+    return settings
 
 
 def stage(settings: Settings | None, me: str) -> None:
@@ -87,7 +106,7 @@ def take_built_in(run: Run) -> None:
 def trained_model(settings: Settings) -> None:
     """Before anything was trained: a model of the lab that is most like what the form says."""
     spec = DATASETS[settings.dataset]
-    name = pretrained.best_match(settings.dataset, settings.model)
+    name = pretrained.best_match(settings.dataset, settings.model, settings.training.noise)
     if name is None or not is_available(settings.dataset):
         with st.container(border=True):
             st.markdown(f"**{spec.title}.** {spec.help}")
@@ -105,10 +124,12 @@ def trained_model(settings: Settings) -> None:
 def _trained(name: str) -> tuple[tuple[Stage, Snapshot], dict[str, float], str]:
     checkpoint = pretrained.load(name)
     images = load_dataset(checkpoint.dataset).test[:SHOWN_IMAGES]
-    model = checkpoint.build()
-    snapshot = Snapshot(0, reconstruct(model, images).numpy(), encode(model, images[:0]).numpy())
+    model, noise = checkpoint.build(), checkpoint.train_config.noise
+    snapshot = Snapshot(0, reconstruct(model, images, noise).numpy(), encode(model, images[:0]).numpy())
     title = f"{checkpoint.model_config.body}, {checkpoint.model_config.latent_dim} numbers"
-    return (Stage(images.numpy(), np.zeros(0, dtype=np.int64)), snapshot), checkpoint.metrics, title
+    title += f", noise: {noise.describe()}" if noise.on else ""
+    noisy = corrupted(images, noise).numpy() if noise.on else None
+    return (Stage(images.numpy(), np.zeros(0, dtype=np.int64), noisy), snapshot), checkpoint.metrics, title
 
 
 def own_runs(me: str) -> None:
@@ -124,4 +145,5 @@ def own_runs(me: str) -> None:
 def _title(run: Run) -> str:
     mse = f" · test MSE {run.metrics['test_mse']:.3g}" if run.metrics else ""
     when = datetime.fromtimestamp(run.created).strftime("%H:%M")
-    return f"{DATASETS[run.dataset].title} · {run.model.body} · {run.model.latent_dim} numbers{mse} · {when}"
+    noise = f" · {run.training.noise.describe()}" if run.training.noise.on else ""
+    return f"{DATASETS[run.dataset].title} · {run.model.body} · {run.model.latent_dim} numbers{noise}{mse} · {when}"

@@ -1,0 +1,183 @@
+"""Which networks can stand on the denoising bench: those the lab ships, and the run of the visitor.
+
+This module knows nothing of how the bench looks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from aecore import pretrained
+from aecore.analysis.denoising import (
+    CURVE_IMAGES,
+    DENOISERS,
+    Denoiser,
+    curve_strengths,
+    curves,
+    denoising_curve,
+    trained,
+    typical_errors,
+)
+from aecore.checkpoint import Checkpoint
+from aecore.data import DATASETS, is_available, load_dataset
+from aecore.models import BODIES
+from aecore.models.autoencoder import Autoencoder
+from aecore.runs.records import Run
+from pages.ui import lab
+from pages.ui.engine import pack
+
+YOURS = "yours"
+CHOSEN = "denoiser"
+_SEEN = "denoiser_seen"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A network on the bench, ready for the browser.
+
+    Attributes:
+        key: What it is called in a link and in the curves.
+        title: What it is called on the page.
+        checkpoint: Its card.
+        model: The network itself, in evaluation mode; never changed.
+        packed: For the browser's engine.
+        twin: Key of the same network trained without noise; empty if there is none.
+        known: Curves by corruption that need not be measured any more.
+        typical: Percentiles of its errors on test images without noise.
+    """
+
+    key: str
+    title: str
+    checkpoint: Checkpoint
+    model: Autoencoder
+    packed: dict[str, Any]
+    twin: str
+    known: dict[str, Any]
+    typical: list[float]
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset it learned from."""
+        return self.checkpoint.dataset
+
+
+def titles(run: Run | None) -> dict[str, str]:
+    """What can be chosen, by key: the visitor's run first, then the shipped denoisers whose images are here."""
+    found = {}
+    if run is not None and run.has_checkpoint and not run.rivals and (not run.unfinished or run.state == "paused"):
+        noise = run.training.noise
+        found[YOURS] = f"Your run: {BODIES[run.model.body].title}, {noise.describe() or 'without noise'}"
+    shipped = [name for name in pretrained.shipped_names() if name in pretrained.TWINS.values()]
+    for name in sorted(shipped, key=lambda name: (pretrained.RECIPES[name].dataset != "mnist", name)):
+        recipe = pretrained.RECIPES[name]
+        if is_available(recipe.dataset):
+            found[name] = _title(name)
+            if recipe.twin in pretrained.shipped_names():
+                found[recipe.twin] = _title(recipe.twin)
+    return found
+
+
+def _title(name: str) -> str:
+    recipe = pretrained.RECIPES[name]
+    noise = recipe.training.noise.describe() or "the same without noise"
+    return f"{DATASETS[recipe.dataset].title}: {BODIES[recipe.model.body].title}, {noise}"
+
+
+def put_new_run_on_the_bench(run: Run | None, known: dict[str, str]) -> None:
+    """Choose the visitor's run when it has just ended; leave alone what was chosen otherwise."""
+    here = run.id if run is not None and YOURS in known else None
+    seen = st.session_state.get(_SEEN, here if CHOSEN in st.query_params else None)
+    st.session_state[_SEEN] = here
+    if here is not None and here != seen:
+        st.session_state[CHOSEN] = YOURS
+    elif st.session_state.get(CHOSEN) not in known:
+        st.session_state.pop(CHOSEN, None)
+
+
+def choose(key: str, run: Run | None) -> Choice:
+    """The network of that key, as `titles` names them.
+
+    Raises:
+        CheckpointError: If its files are damaged.
+        DataError: If its images cannot be read.
+    """
+    if key == YOURS and run is not None:
+        return _of_run(run.id, run.step, titles(run)[YOURS])
+    return _shipped(key)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _shipped(name: str) -> Choice:
+    checkpoint, about = pretrained.load(name), pretrained.denoising(name)
+    return _choice(name, _title(name), checkpoint, pretrained.RECIPES[name].twin, about)
+
+
+@st.cache_resource(show_spinner="Fetching your network …", max_entries=8)
+def _of_run(run_id: str, step: int, title: str) -> Choice:  # noqa: ARG001 - a run that went on is another network
+    data = lab.store().checkpoint(run_id)
+    assert data is not None, "only runs with a checkpoint are offered"
+    return _choice(YOURS, title, Checkpoint.from_bytes(data), "", None)
+
+
+def _choice(key: str, title: str, checkpoint: Checkpoint, twin: str, about: dict[str, Any] | None) -> Choice:
+    model = checkpoint.build()
+    if about is None:
+        images = load_dataset(checkpoint.dataset).test[: pretrained.TYPICAL_OF]
+        about = {"measured": {}, "typical": typical_errors(model, images)}
+    packed = pack(checkpoint.files(), key)
+    return Choice(key, title, checkpoint, model, packed, twin, about["measured"], about["typical"])
+
+
+def curves_of(choice: Choice, corruption: str) -> dict[str, Any] | None:
+    """All curves there are for a corruption, those of filters and twin too; None while the filters are not measured."""
+    filters = filter_curves(choice.dataset, corruption)
+    if filters is None:
+        return None
+    known = choice.known.get(corruption) or _measured(choice.packed["digest"], corruption, choice)
+    rows = {**known["rows"], **filters["rows"]}
+    if choice.twin:
+        twin = pretrained.denoising(choice.twin) or {"measured": {}}
+        rows |= twin["measured"].get(corruption, {"rows": {}})["rows"]
+    return {**filters, "rows": rows}
+
+
+def filter_curves(dataset: str, corruption: str) -> dict[str, Any] | None:
+    """The curves of the classical filters: as shipped, or as `measure_filters` found; None if there are neither."""
+    shipped = pretrained.filters(dataset)
+    found = shipped.get(corruption) if shipped else _found_here().get((dataset, corruption))
+    return found if found is None else dict(found)
+
+
+def measure_filters(dataset: str, corruption: str) -> None:
+    """Measure the classical filters on a dataset that the lab ships no curves for; shows how far it is."""
+    with st.container(key="measuring"):
+        words = f"Trying the classical filters on {DATASETS[dataset].title}, once for all visitors …"
+        bar = st.progress(0.0, words)
+        rows = denoising_curve(
+            DENOISERS,
+            load_dataset(dataset),
+            corruption,
+            curve_strengths(corruption),
+            images=CURVE_IMAGES // 2,
+            progress=lambda share: (bar.progress(min(1.0, share), words), None)[1],
+        )
+        _found_here()[dataset, corruption] = curves(rows)
+        bar.empty()
+
+
+@st.cache_resource(show_spinner=False)
+def _found_here() -> dict[tuple[str, str], dict[str, Any]]:
+    """Curves of filters by dataset and corruption: measured since the server started, the same for everybody."""
+    return {}
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _measured(digest: str, corruption: str, _choice: Choice) -> dict[str, Any]:  # noqa: ARG001 - the cache key
+    denoisers: dict[str, Denoiser] = {_choice.key: trained(_choice.model, _choice.title)}
+    rows = denoising_curve(
+        denoisers, load_dataset(_choice.dataset), corruption, curve_strengths(corruption), images=CURVE_IMAGES
+    )
+    return curves(rows)
