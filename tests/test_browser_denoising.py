@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from browser import drag, pixels, settled
+from browser import button, drag, expect_state, pixels, settled
 from PIL import Image, ImageDraw
 from playwright.sync_api import FilePayload, Page, expect
 
@@ -315,3 +316,29 @@ def test_what_is_unlike_the_training_data_is_said(bench: Page) -> None:
     expect(bench.locator(".unlike.warning")).to_contain_text("Unlike the training data")
     bench.get_by_role("button", name="Test picture 1", exact=True).click()
     expect(bench.locator(".unlike.warning")).to_have_count(0)
+
+
+def test_a_denoiser_trained_here_stands_on_the_bench(new_page: NewPage, lab: str) -> None:
+    page = open_bench(new_page(), lab, "&dataset=digits8&budget=60&budget_unit=steps&corruption=masking&body=mlp")
+    button(page, "Train").click()
+    expect_state(page, "Finished")
+    expect(page.get_by_role("combobox", name="Network on the bench")).to_have_value(
+        re.compile("^Your run: MLP, Masking")
+    )
+    expect(page.locator(".range")).to_contain_text("trained on Masking 0 to 0.5 of the pixels", timeout=60_000)
+    assert page.locator(".clean canvas").evaluate("(canvas) => [canvas.width, canvas.height]") == [8, 8]
+    expect(page.locator(".measured .title")).to_contain_text("test pictures of Digits", timeout=120_000)
+    filters_answered(page)
+
+
+def test_a_picture_of_ones_own_is_there_again_after_another_page(bench: Page) -> None:
+    bench.get_by_role("button", name="Draw your own").click()
+    drag(bench, bench.locator(".clean canvas"), (0.5, 0.15), (0.5, 0.85))
+    filters_answered(bench)
+    drawn = pixels(bench.locator(".clean canvas"))
+    bench.get_by_role("link", name="Home").first.click()
+    expect(bench.get_by_role("heading", name="What is an autoencoder?")).to_be_visible()
+    bench.get_by_role("link", name="Denoising").first.click()
+    expect(bench.locator(".denoised output")).to_contain_text("dB", timeout=60_000)
+    assert pixels(bench.locator(".clean canvas")) == drawn
+    filters_answered(bench)

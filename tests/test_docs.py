@@ -30,6 +30,8 @@ REGISTRIES = [
     ("aecore.models", "BOTTLENECKS", "models.md"),
     ("aecore.models", "UPSAMPLERS", "models.md"),
     ("aecore.models", "DOWNSAMPLERS", "models.md"),
+    ("aecore.noise", "CORRUPTIONS", "denoising.md"),
+    ("aecore.analysis.denoising", "DENOISERS", "denoising.md"),
     ("aecore.ops.operations", "OPERATIONS", "operations.md"),
     ("aecore.ops.presets", "INPUTS", "operations.md"),
     ("aecore.ops.presets", "KERNELS", "operations.md"),
@@ -120,7 +122,7 @@ def test_every_make_target_shown_exists() -> None:
 @pytest.mark.parametrize("command", shown_commands())
 def test_every_command_shown_parses(command: str, tmp_path: Path) -> None:
     words = [str(tmp_path) if word == "DIR" else word for word in shlex.split(command)[3:]]
-    with click.Context(cli, info_name="aecore") as context:
+    with click.Context(cli, info_name="aecore", **cli.context_settings) as context:
         subcommand = cli.get_command(context, words[0])
         assert subcommand is not None, f"python -m aecore has no command {words[0]!r}"
         subcommand.make_context(words[0], words[1:], parent=context)
@@ -128,7 +130,7 @@ def test_every_command_shown_parses(command: str, tmp_path: Path) -> None:
 
 def test_every_command_is_shown() -> None:
     shown = {shlex.split(command)[3] for command in shown_commands()}
-    with click.Context(cli) as context:
+    with click.Context(cli, **cli.context_settings) as context:
         assert set(cli.list_commands(context)) - shown == set(), "commands that the README does not show"
 
 

@@ -137,7 +137,7 @@ DENOISERS: dict[str, Denoiser] = {
         help="A weighted mean of the neighbours: removes noise and edges alike.",
         run=_on_planes(_gaussian),
         setting="standard deviation, pixels",
-        settings=(0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5),
+        settings=(0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0),
     ),
     "wiener": Denoiser(
         title="Wiener 3×3",
@@ -145,7 +145,7 @@ DENOISERS: dict[str, Denoiser] = {
         "and Image Processing (1990), page 548.",
         run=_on_planes(_wiener),
         setting="power of the noise",
-        settings=(0.001, 0.003, 0.01, 0.02, 0.04, 0.07, 0.12, 0.25),
+        settings=(0.001, 0.003, 0.01, 0.02, 0.04, 0.07, 0.12, 0.25, 0.5, 1.0),
     ),
     "total_variation": Denoiser(
         title="Total variation",
@@ -153,21 +153,21 @@ DENOISERS: dict[str, Denoiser] = {
         "(2004).",
         run=_on_planes(_total_variation),
         setting="weight",
-        settings=(0.01, 0.02, 0.04, 0.07, 0.12, 0.2, 0.35),
+        settings=(0.01, 0.02, 0.04, 0.07, 0.12, 0.2, 0.35, 0.6),
     ),
     "non_local_means": Denoiser(
         title="Non-local means",
         help="The mean of patches that look alike, wherever they are. Buades, Coll & Morel (2005).",
         run=_on_planes(_non_local_means),
         setting="h",
-        settings=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4),
+        settings=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 0.9),
     ),
     "wavelet": Denoiser(
         title="Wavelet shrinkage",
         help="Small wavelet coefficients are noise and go. Chang, Yu & Vetterli (2000), BayesShrink, Daubechies 2.",
         run=_on_planes(_wavelet),
         setting="standard deviation of the noise",
-        settings=(0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
+        settings=(0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6),
     ),
 }
 

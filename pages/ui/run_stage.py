@@ -166,8 +166,9 @@ def numbers(run: Run, points: list[Point]) -> None:
     final = bool(run.metrics)
     mse = run.metrics["test_mse"] if final else looks[-1]["mse"]
     images = f"all {DATASETS[run.dataset].test_size:,}" if final else f"the first {int(looks[-1]['images']):,}"
+    kind = "noisy test images, against the clean ones" if run.training.noise.on else "test images"
     with st.grid(4, gap="small", min_column_width=120):
-        st.metric("Test MSE ↓", f"{mse:.3g}", help=f"Mean squared error per pixel value over {images} test images.")
+        st.metric("Test MSE ↓", f"{mse:.3g}", help=f"Mean squared error per pixel value over {images} {kind}.")
         st.metric("PSNR ↑", f"{psnr_of_mse(mse):.3g} dB", help="Of that mean squared error, with the peak at 1.")
         st.metric("Before training", f"{looks[0]['mse']:.3g}", help="Test MSE of the same network at its start.")
         if final:

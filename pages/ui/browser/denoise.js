@@ -69,7 +69,8 @@ function startDenoising(root) {
       })
     }
     if (!now) {
-      now = { ...data.start }
+      const { corruption, strength, seed, clip } = data.start
+      now = { corruption, strength, seed, clip }
       listExamples()
       listNoises()
       listMeasures()
@@ -77,7 +78,7 @@ function startDenoising(root) {
     if (resized) {
       listExamples()
       past.length = 0
-      pick(data.start.example)
+      putBack(data.start.picture)
     }
     chartOf = ""
     show()
@@ -351,6 +352,14 @@ function startDenoising(root) {
     origin = { example }
     unlike = null
     hush()
+    soon()
+  }
+  const putBack = (picture) => {
+    if (picture.own === undefined) return pick(picture.example)
+    own = picture.own
+    pixels = decodeFloats(picture.pixels)
+    origin = { own }
+    unlike = null
     soon()
   }
   const say = (words, trouble = false) => {

@@ -155,7 +155,7 @@ def payload(choice: Choice, question: dict[str, Any]) -> dict[str, Any]:
         "titles": _titles(choice),
         "lines": _lines(choice),
         "answer": answer(choice, question),
-        "start": {**question, "example": question["picture"].get("example", 0)},
+        "start": question,
         "palette": {name: {"diverging": tones.diverging} for name, tones in (("light", LIGHT), ("dark", DARK))},
     }
 
