@@ -5,50 +5,34 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import opened
 import pytest
-import streamlit as st
-from little_runs import Nobody, claim
-from streamlit.testing.v1 import AppTest
+from little_runs import claim
+from opened import everything_said, store_of_its_own
 
 from aecore.checkpoint import Checkpoint
 from aecore.models import UPSAMPLERS, ModelConfig
 from aecore.pretrained import COMPARISON, load
-from aecore.runs.settings import RunSettings
 from aecore.runs.store import RunStore
 from aecore.runs.worker import work
 from aecore.training import TrainConfig
-from pages.ui import lab
 from pages.ui.decoders.rivals import colours, layer_score_at_start
 from pages.ui.decoders.stage import zipped
 
-PAGE = "pages/3_Decoders.py"
-ENTRY = str(Path(__file__).parents[1] / "app.py")
 LITTLE = ModelConfig(image_shape=(1, 8, 8), channels=4, latent_dim=2)
 SHORT = TrainConfig(budget=6, budget_unit="steps", batch_size=32, evaluation_images=64, evaluate_every=3)
 
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunStore]:
-    runs = RunStore(f"sqlite:///{tmp_path / 'runs.sqlite'}")
-    monkeypatch.setattr(lab, "store", lambda: runs)
-    monkeypatch.setattr(lab, "executor", Nobody)
-    monkeypatch.setattr(lab, "settings", lambda: RunSettings(most_running=1, most_per_visitor=2))
-    yield runs
-    st.cache_data.clear()
-    runs.close()
+    with store_of_its_own(tmp_path, monkeypatch) as runs:
+        yield runs
 
 
-def open_page(**parameters: str | list[str]) -> AppTest:
-    at = AppTest.from_file(ENTRY, default_timeout=60).run()
-    for name, value in parameters.items():
-        at.query_params[name] = value
-    return at.switch_page(PAGE).run()
-
-
-def everything_said(at: AppTest) -> str:
-    return "\n".join(element.value for element in (*at.markdown, *at.caption, *at.warning, *at.error))
+open_page = partial(opened.open_page, "pages/3_Decoders.py")
 
 
 def test_it_is_never_empty() -> None:

@@ -5,30 +5,28 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import opened
 import pytest
 import streamlit as st
 import torch
-from little_runs import Nobody, claim
-from streamlit.testing.v1 import AppTest
+from little_runs import claim
+from opened import everything_said, store_of_its_own
 
 from aecore import pretrained
 from aecore.analysis.denoising import DENOISERS, psnr_per_image
 from aecore.data.image_dataset import to_stored, to_unit
 from aecore.models import ModelConfig
 from aecore.noise import CORRUPTIONS, NoiseConfig, corrupt
-from aecore.runs.settings import RunSettings
 from aecore.runs.store import RunStore
 from aecore.runs.worker import work
 from aecore.training import TrainConfig
-from pages.ui import lab
 from pages.ui.denoising import bench, choices
 
-PAGE = "pages/4_Denoising.py"
-ENTRY = str(Path(__file__).parents[1] / "app.py")
 LITTLE = ModelConfig(image_shape=(1, 8, 8), body="mlp", hidden_units=16, latent_dim=4)
 NOISY = TrainConfig(
     budget=6,
@@ -45,24 +43,11 @@ QUESTION: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunStore]:
-    runs = RunStore(f"sqlite:///{tmp_path / 'runs.sqlite'}")
-    monkeypatch.setattr(lab, "store", lambda: runs)
-    monkeypatch.setattr(lab, "executor", Nobody)
-    monkeypatch.setattr(lab, "settings", lambda: RunSettings(most_running=1, most_per_visitor=2))
-    yield runs
-    st.cache_data.clear()
-    runs.close()
+    with store_of_its_own(tmp_path, monkeypatch) as runs:
+        yield runs
 
 
-def open_page(**parameters: str | list[str]) -> AppTest:
-    at = AppTest.from_file(ENTRY, default_timeout=60).run()
-    for name, value in parameters.items():
-        at.query_params[name] = value
-    return at.switch_page(PAGE).run()
-
-
-def everything_said(at: AppTest) -> str:
-    return "\n".join(element.value for element in (*at.markdown, *at.caption, *at.warning, *at.error, *at.info))
+open_page = partial(opened.open_page, "pages/4_Denoising.py")
 
 
 def test_it_opens_with_a_shipped_denoiser() -> None:

@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import opened
 import pytest
-import streamlit as st
-from little_runs import Nobody
+from opened import everything_said, store_of_its_own
 from streamlit.testing.v1 import AppTest
 
 from aecore.models import ModelConfig
-from aecore.runs.settings import RunSettings
 from aecore.runs.store import RunStore
 from aecore.training import TrainConfig
 from pages.ui import lab
 
-PAGE = "pages/1_Train.py"
-ENTRY = str(Path(__file__).parents[1] / "app.py")
-
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunStore]:
-    """The store the page uses in this test, with nobody working on it and two runs allowed to a visitor."""
-    runs = RunStore(f"sqlite:///{tmp_path / 'runs.sqlite'}")
-    nobody = Nobody()
-    monkeypatch.setattr(lab, "store", lambda: runs)
-    monkeypatch.setattr(lab, "executor", lambda: nobody)
-    monkeypatch.setattr(lab, "settings", lambda: RunSettings(most_running=1, most_per_visitor=2))
     monkeypatch.setenv("AECORE_DATA", str(tmp_path / "no data here"))
-    yield runs
-    st.cache_data.clear()
-    runs.close()
+    with store_of_its_own(tmp_path, monkeypatch) as runs:
+        yield runs
 
 
-def open_page(**parameters: str) -> AppTest:
-    at = AppTest.from_file(ENTRY, default_timeout=60).run()
-    for name, value in parameters.items():
-        at.query_params[name] = value
-    return at.switch_page(PAGE).run()
+open_page = partial(opened.open_page, "pages/1_Train.py")
 
 
 def me(at: AppTest) -> str:
@@ -47,10 +33,6 @@ def me(at: AppTest) -> str:
 
 def a_run(store: RunStore, owner: str) -> str:
     return store.create(model=ModelConfig(), training=TrainConfig(), dataset="digits", owner=owner)
-
-
-def everything_said(at: AppTest) -> str:
-    return " ".join(element.value for element in (*at.markdown, *at.caption, *at.warning, *at.error))
 
 
 def test_it_opens_on_built_in_images_when_nothing_was_downloaded(store: RunStore) -> None:
