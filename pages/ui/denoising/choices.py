@@ -45,7 +45,7 @@ class Choice:
         model: The network itself, in evaluation mode; never changed.
         packed: For the browser's engine.
         twin: Key of the same network trained without noise; empty if there is none.
-        known: Curves by corruption that need not be measured any more.
+        known: Curves by corruption that need not be measured any more, of its twin too.
         typical: Percentiles of its errors on test images without noise.
     """
 
@@ -112,7 +112,12 @@ def choose(key: str, run: Run | None) -> Choice:
 @st.cache_resource(show_spinner=False, max_entries=8)
 def _shipped(name: str) -> Choice:
     checkpoint, about = pretrained.load(name), pretrained.denoising(name)
-    return _choice(name, _title(name), checkpoint, pretrained.RECIPES[name].twin, about)
+    twin = pretrained.RECIPES[name].twin
+    beside = pretrained.denoising(twin) if twin else None
+    if about is not None and beside is not None:
+        for corruption, known in about["measured"].items():
+            known["rows"] |= beside["measured"][corruption]["rows"]
+    return _choice(name, _title(name), checkpoint, twin, about)
 
 
 @st.cache_resource(show_spinner="Fetching your network …", max_entries=8)
@@ -132,23 +137,19 @@ def _choice(key: str, title: str, checkpoint: Checkpoint, twin: str, about: dict
 
 
 def curves_of(choice: Choice, corruption: str) -> dict[str, Any] | None:
-    """All curves there are for a corruption, those of filters and twin too; None while the filters are not measured."""
+    """All curves there are for a corruption, those of the filters too; None while the filters are not measured."""
     filters = filter_curves(choice.dataset, corruption)
     if filters is None:
         return None
     known = choice.known.get(corruption) or _measured(choice.packed["digest"], corruption, choice)
-    rows = {**known["rows"], **filters["rows"]}
-    if choice.twin:
-        twin = pretrained.denoising(choice.twin) or {"measured": {}}
-        rows |= twin["measured"].get(corruption, {"rows": {}})["rows"]
-    return {**filters, "rows": rows}
+    return {**filters, "rows": {**known["rows"], **filters["rows"]}}
 
 
 def filter_curves(dataset: str, corruption: str) -> dict[str, Any] | None:
     """The curves of the classical filters: as shipped, or as `measure_filters` found; None if there are neither."""
-    shipped = pretrained.filters(dataset)
-    found = shipped.get(corruption) if shipped else _found_here().get((dataset, corruption))
-    return found if found is None else dict(found)
+    shipped = _shipped_filters(dataset)
+    found: dict[str, Any] | None = shipped[corruption] if shipped else _found_here().get((dataset, corruption))
+    return found
 
 
 def measure_filters(dataset: str, corruption: str) -> None:
@@ -166,6 +167,11 @@ def measure_filters(dataset: str, corruption: str) -> None:
         )
         _found_here()[dataset, corruption] = curves(rows)
         bar.empty()
+
+
+@st.cache_resource(show_spinner=False)
+def _shipped_filters(dataset: str) -> dict[str, Any] | None:
+    return pretrained.filters(dataset)  # as one object, never changed: it is looked at several times in every run
 
 
 @st.cache_resource(show_spinner=False)
