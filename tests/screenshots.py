@@ -31,7 +31,7 @@ SHOTS = {
         3,
     ),
     "decoders": ("Decoders", ".minis canvas", "Before any training", None),
-    "denoising": ("Denoising", ".both svg .marker", "Train a denoiser of your own", None),
+    "denoising": ("Denoising", ".measured tbody .best", "Train a denoiser of your own", None),
 }
 
 
