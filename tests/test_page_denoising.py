@@ -18,7 +18,7 @@ from little_runs import claim
 from opened import everything_said, store_of_its_own
 
 from aecore import pretrained
-from aecore.analysis.denoising import DENOISERS, psnr_per_image
+from aecore.analysis.denoising import DENOISERS, curve_strengths, denoising_curve, psnr_per_image
 from aecore.data.image_dataset import to_stored, to_unit
 from aecore.models import ModelConfig
 from aecore.noise import CORRUPTIONS, NoiseConfig, corrupt
@@ -177,7 +177,7 @@ def test_the_answer_is_the_best_of_the_filters(corruption: str) -> None:
 def test_filters_are_measured_where_the_lab_ships_no_curves(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
     few = {name: DENOISERS[name] for name in ("identity", "median")}
     monkeypatch.setattr(choices, "DENOISERS", few)
-    monkeypatch.setattr(choices, "CURVE_IMAGES", 20)
+    monkeypatch.setattr(choices, "FEW", 10)
     st.cache_resource.clear()
     run_id = store.create(model=LITTLE, training=NOISY, dataset="digits8", owner="somebody")
     claim(store)
@@ -207,3 +207,27 @@ def test_what_the_browser_gets_is_json_and_complete() -> None:
         assert all(
             len(values) == len(curves["strengths"]) for row in curves["rows"].values() for values in row.values()
         )
+
+
+def test_measuring_goes_on_where_it_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    st.cache_resource.clear()
+    monkeypatch.setattr(choices, "DENOISERS", {"identity": DENOISERS["identity"]})
+    asked: list[float] = []
+
+    def measure(*arguments: Any, **about: Any) -> Any:
+        asked.extend(arguments[3])
+        if len(asked) == 3:
+            raise InterruptedError
+        return denoising_curve(*arguments, **about)
+
+    monkeypatch.setattr(choices, "denoising_curve", measure)
+    with pytest.raises(InterruptedError):
+        choices.measure_filters("digits8", "masking")
+    assert choices.filter_curves("digits8", "masking") is None
+    choices.measure_filters("digits8", "masking")
+    strengths = curve_strengths("masking")
+    assert asked == [*strengths[:3], *strengths[2:]], "nothing is measured twice"
+    curves = choices.filter_curves("digits8", "masking")
+    assert curves is not None
+    assert curves["strengths"] == strengths
+    st.cache_resource.clear()

@@ -297,6 +297,7 @@ def denoising_curve(
     strengths: Sequence[float],
     *,
     images: int | None = None,
+    tuned_on: int = TUNED_ON,
     clip: bool = True,
     seed: int = NOISE_SEED,
     progress: Callable[[float], None] = lambda _: None,
@@ -305,10 +306,11 @@ def denoising_curve(
 
     Args:
         denoisers: By name.
-        dataset: Whose first test images are corrupted; settings are chosen on its first `TUNED_ON` training images.
+        dataset: Whose first test images are corrupted.
         corruption: A name in `aecore.noise.CORRUPTIONS`.
         strengths: In its unit.
         images: How many test images; None for all.
+        tuned_on: How many of the first training images settings are chosen on.
         clip: Whether noisy values are cut off at 0 and 1.
         seed: Of the noise.
         progress: Told how much is done, in [0, 1].
@@ -323,7 +325,7 @@ def denoising_curve(
     rows = []
     for number, strength in enumerate(strengths):
         noisy, clean = noisy_and_clean(shown, corruption, strength, clip=clip, seed=seed)
-        practice = noisy_and_clean(dataset.train[:TUNED_ON], corruption, strength, clip=clip, seed=TUNING_SEED)
+        practice = noisy_and_clean(dataset.train[:tuned_on], corruption, strength, clip=clip, seed=TUNING_SEED)
         for place, (name, denoiser) in enumerate(denoisers.items()):
             setting = tuned(denoiser, *practice)
             rows.append(

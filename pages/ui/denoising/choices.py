@@ -15,6 +15,7 @@ from aecore.analysis.denoising import (
     CURVE_IMAGES,
     DENOISERS,
     Denoiser,
+    Measured,
     curve_strengths,
     curves,
     denoising_curve,
@@ -31,6 +32,7 @@ from pages.ui.engine import pack
 
 YOURS = "yours"
 CHOSEN = "denoiser"
+FEW = 40  # images on which filters are measured while somebody waits
 _SEEN = "denoiser_seen"
 
 
@@ -153,20 +155,38 @@ def filter_curves(dataset: str, corruption: str) -> dict[str, Any] | None:
 
 
 def measure_filters(dataset: str, corruption: str) -> None:
-    """Measure the classical filters on a dataset that the lab ships no curves for; shows how far it is."""
-    with st.container(key="measuring"):
-        words = f"Trying the classical filters on {DATASETS[dataset].title}, once for all visitors …"
-        bar = st.progress(0.0, words)
-        rows = denoising_curve(
+    """Measure the classical filters on a dataset that the lab ships no curves for; shows how far it is.
+
+    Whatever the visitor does meanwhile ends this run of the page; the next one goes on where it was.
+    """
+    strengths = curve_strengths(corruption)
+    done = _half_done().setdefault((dataset, corruption), {})
+    words = f"Trying the classical filters on {DATASETS[dataset].title}, once for all visitors …"
+    bar = st.progress(len(done) / len(strengths), words)
+    for number, strength in enumerate(strengths):
+        if strength in done:
+            continue
+
+        def tell(share: float, number: int = number) -> None:
+            bar.progress((number + share) / len(strengths), words)
+
+        done[strength] = denoising_curve(
             DENOISERS,
             load_dataset(dataset),
             corruption,
-            curve_strengths(corruption),
-            images=CURVE_IMAGES // 2,
-            progress=lambda share: (bar.progress(min(1.0, share), words), None)[1],
+            [strength],
+            images=FEW,
+            tuned_on=FEW // 2,
+            progress=tell,
         )
-        _found_here()[dataset, corruption] = curves(rows)
-        bar.empty()
+    _found_here()[dataset, corruption] = curves([row for strength in strengths for row in done[strength]])
+    bar.empty()
+
+
+@st.cache_resource(show_spinner=False)
+def _half_done() -> dict[tuple[str, str], dict[float, list[Measured]]]:
+    """What is measured so far, by dataset and corruption, then by strength."""
+    return {}
 
 
 @st.cache_resource(show_spinner=False)
