@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 import aecore
 from aecore import pretrained
-from aecore.analysis.denoising import DENOISERS, Measured, denoising_curve, trained
+from aecore.analysis.denoising import DENOISERS, Mean, Measured, denoising_curve, trained
 from aecore.checkpoint import Checkpoint, make_folder
 from aecore.compare import compare, rival_configs, summary
 from aecore.data import DATASETS, is_available, load_dataset
@@ -297,6 +297,8 @@ def denoise_command(
         check_images(checkpoint.model_config, data)
     names = [checkpoint.extra.get("name", (weights or Path()).resolve().name) for checkpoint in checkpoints]
     learned = {name: trained(card.build(), name) for name, card in zip(names, checkpoints, strict=True)}
+    if taken := learned.keys() & DENOISERS.keys():
+        raise ConfigError(f"The model is called {min(taken)!r}, as a filter is. Rename its folder.")
     tried = {**learned, **(DENOISERS if filters else {"identity": DENOISERS["identity"]})}
     rows: list[Measured] = []
     with measuring_bar() as progress:
@@ -309,12 +311,17 @@ def denoise_command(
     if as_json:
         click.echo(json.dumps([row.to_dict() for row in rows]))
         return
-    click.echo(
-        f"{'corruption':<16} {'strength':>8}  {'denoiser':<20} {'mean PSNR':>9} {'PSNR of mean':>12} {'SSIM':>6}"
-    )
+    heads = f"{'mean PSNR':>13} {'PSNR of mean':>14} {'SSIM':>15}"
+    click.echo(f"{'corruption':<16} {'strength':>8}  {'denoiser':<24} {heads}")
     for row in rows:
-        numbers = f"{row.psnr_mean_of_images.value:9.2f} {row.psnr_of_mean_mse.value:12.2f} {row.ssim.value:6.3f}"
-        click.echo(f"{row.corruption:<16} {row.strength:8g}  {row.denoiser:<20} {numbers}")
+        psnrs = f"{_and_half(row.psnr_mean_of_images, 2):>13} {_and_half(row.psnr_of_mean_mse, 2):>14}"
+        numbers = f"{psnrs} {_and_half(row.ssim, 3):>15}"
+        click.echo(f"{row.corruption:<16} {row.strength:8g}  {row.denoiser:<24} {numbers}")
+
+
+def _and_half(mean: Mean, digits: int) -> str:
+    """A mean and half of its confidence interval."""
+    return f"{mean.value:.{digits}f} ± {(mean.high - mean.low) / 2:.{digits}f}"
 
 
 @cli.command("datasets")

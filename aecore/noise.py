@@ -59,6 +59,7 @@ class Corruption:
         step: Distance of two strengths one would tell apart.
         usual: A strength at which there is something to do.
         levels: A weak, a middle and a strong one, for tables.
+        near: Further ones where a little more changes much, for curves.
         fields: The random fields it needs, by name.
         apply: (images (N, C, H, W), strengths (N, 1, 1, 1) in float64, draws) -> images, not clipped.
     """
@@ -72,6 +73,7 @@ class Corruption:
     step: float
     usual: float
     levels: tuple[float, float, float]
+    near: tuple[float, ...]
     fields: Mapping[str, Field] = field(default_factory=dict)
     apply: Apply
 
@@ -193,6 +195,7 @@ CORRUPTIONS: dict[str, Corruption] = {
         step=0.025,
         usual=0.3,
         levels=(0.1, 0.3, 0.5),
+        near=(0.0125, 0.025, 0.05),
         fields={"normal": Field("normal", "value")},
         apply=gaussian,
     ),
@@ -206,6 +209,7 @@ CORRUPTIONS: dict[str, Corruption] = {
         step=0.025,
         usual=0.5,
         levels=(0.25, 0.5, 0.75),
+        near=(0.0125, 0.025, 0.05),
         fields={"uniform": Field("uniform", "value")},
         apply=uniform,
     ),
@@ -219,6 +223,7 @@ CORRUPTIONS: dict[str, Corruption] = {
         step=0.02,
         usual=0.2,
         levels=(0.1, 0.2, 0.4),
+        near=(0.005, 0.01, 0.02, 0.04),
         fields={"hit": Field("uniform", "pixel"), "salt": Field("uniform", "pixel")},
         apply=salt_and_pepper,
     ),
@@ -232,6 +237,7 @@ CORRUPTIONS: dict[str, Corruption] = {
         step=0.025,
         usual=0.5,
         levels=(0.25, 0.5, 0.75),
+        near=(0.00625, 0.0125, 0.025, 0.05),
         fields={"hit": Field("uniform", "pixel")},
         apply=masking,
     ),
@@ -245,6 +251,7 @@ CORRUPTIONS: dict[str, Corruption] = {
         step=0.025,
         usual=0.4,
         levels=(0.25, 0.4, 0.55),
+        near=(0.025, 0.05, 0.1, 0.2),
         fields={"top": Field("uniform", "image"), "left": Field("uniform", "image")},
         apply=occlusion,
     ),
@@ -258,6 +265,7 @@ CORRUPTIONS: dict[str, Corruption] = {
         step=0.05,
         usual=0.5,
         levels=(0.25, 0.5, 1.0),
+        near=(0.0125, 0.025, 0.05, 0.1),
         fields={"normal": Field("normal", "value")},
         apply=speckle,
     ),
@@ -271,6 +279,7 @@ CORRUPTIONS: dict[str, Corruption] = {
         step=0.025,
         usual=0.5,
         levels=(0.25, 0.5, 1.0),
+        near=(0.075, 0.1),
         fields={"uniform": Field("uniform", "value")},
         apply=poisson,
     ),
@@ -284,6 +293,7 @@ CORRUPTIONS: dict[str, Corruption] = {
         step=0.1,
         usual=1.5,
         levels=(1.0, 1.5, 2.0),
+        near=(0.35, 0.4, 0.45, 0.5, 0.75),
         apply=gaussian_blur,
     ),
 }

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
+from torch import Tensor
 
 from aecore.analysis.denoising import (
     CURVE_IMAGES,
@@ -184,12 +186,17 @@ def denoising(name: str, weights: Path = WEIGHTS) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def example_strip(dataset: ImageDataset) -> Image.Image:
-    """Ten test images side by side: the first of each class, then the first others."""
+def examples(dataset: ImageDataset) -> UInt8[Tensor, "n c h w"]:
+    """Ten test images: the first of each class, then the first others."""
     firsts = {int(label): index for index, label in reversed(list(enumerate(dataset.test_labels.tolist())))}
     chosen = [firsts[label] for label in sorted(firsts)][:EXAMPLES]
     chosen += [index for index in range(len(dataset.test)) if index not in chosen][: EXAMPLES - len(chosen)]
-    strip = np.concatenate(list(dataset.test[chosen].numpy()), axis=2)  # (C, H, 10 W)
+    return dataset.test[chosen]
+
+
+def example_strip(dataset: ImageDataset) -> Image.Image:
+    """The examples of a dataset side by side."""
+    strip = np.concatenate(list(examples(dataset).numpy()), axis=2)  # (C, H, 10 W)
     return Image.fromarray(strip[0] if len(strip) == 1 else np.moveaxis(strip, 0, 2))
 
 

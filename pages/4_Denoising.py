@@ -46,24 +46,22 @@ def lab_of_noise() -> None:
 
 def on_the_bench(run: Run | None) -> Choice | None:
     """The choice of a network, the bench, and the filters of its first layer; None if there is nothing to choose."""
-    from pages.ui import forms
     from pages.ui.denoising import choices
-    from pages.ui.denoising.filters import first_layers
+    from pages.ui.denoising.first_layer import first_layers
 
     titles = choices.titles(run)
     if not titles:
         st.info("There is no trained denoiser in this copy of the lab. Train one below, or run `make weights`.")
         return None
     choices.put_new_run_on_the_bench(run, titles)
-    forms.seed(choices.CHOSEN, titles)
     key = st.selectbox(
         "Network on the bench",
         list(titles),
         format_func=titles.__getitem__,
         key=choices.CHOSEN,
-        bind="query-params",
         help="The shipped denoisers, the same networks trained without noise, and the run you trained below.",
     )
+    st.query_params[choices.CHOSEN] = key
     choice = choices.choose(key, run)
     turning(choice)
     first_layers(choice)

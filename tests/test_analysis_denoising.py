@@ -27,21 +27,24 @@ from aecore.analysis.denoising import (
     Denoiser,
     Mean,
     Measured,
+    curve_strengths,
+    curves,
     denoising_curve,
     noisy_and_clean,
     psnr_per_image,
     scored,
     trained,
     tuned,
+    typical_errors,
 )
 from aecore.data import ImageDataset, is_available, load_dataset
 from aecore.data.image_dataset import to_unit
 from aecore.errors import ConfigError
-from aecore.metrics import ssim_per_image
+from aecore.metrics import squared_error_per_image, ssim_per_image
 from aecore.models import ModelConfig, build_model
 from aecore.noise import CORRUPTIONS, NoiseConfig, corrupt
 from aecore.training import TrainConfig, train
-from aecore.training.evaluation import BATCH, NOISE_SEED, seen_and_meant
+from aecore.training.evaluation import BATCH, NOISE_SEED, reconstruct_unrounded, seen_and_meant
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -515,3 +518,60 @@ def test_mnist_gives_the_published_numbers_for_uniform_noise() -> None:
     assert {row.images for row in rows} == {10_000}
     assert found["nothing"].psnr_mean_of_images.value == pytest.approx(19.50, abs=0.1)
     assert found["median"].psnr_mean_of_images.value == pytest.approx(20.22, abs=0.1)
+
+
+# -- curves ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+def test_lines_between_the_strengths_of_a_curve_are_close_to_what_would_be_measured(corruption: str) -> None:
+    """Where they fall most steeply, near 0: on doing nothing, and on a filter that is not perfect even there."""
+    near = 3.0 if corruption == "occlusion" else 1.0  # dB; a patch of two whole pixels has four times the area of one
+    digits = load_dataset("digits")
+    strengths = [strength for strength in curve_strengths(corruption) if strength]
+    assert {CORRUPTIONS[corruption].high, *CORRUPTIONS[corruption].near} <= set(strengths)
+    middles = [(low + high) / 2 for low, high in itertools.pairwise(strengths)]
+    tried = {name: DENOISERS[name] for name in ("identity", "median")}
+    rows = denoising_curve(tried, digits, corruption, sorted({*strengths, *middles}), images=100)
+    psnr = {(row.denoiser, row.strength): row.psnr_of_mean_mse.value for row in rows}
+    for name in tried:
+        for low, middle, high in zip(strengths, middles, strengths[1:], strict=False):
+            between = (psnr[name, low] + psnr[name, high]) / 2
+            if min(psnr[name, low], psnr[name, high]) < 35:  # beyond, nobody who learned anything competes
+                assert between == pytest.approx(psnr[name, middle], abs=near), (name, middle)
+
+
+def test_curves_hold_what_was_measured() -> None:
+    rows = denoising_curve(
+        {name: DENOISERS[name] for name in ("identity", "gaussian")},
+        load_dataset("digits8"),
+        "uniform",
+        [0.0, 0.5],
+        images=20,
+    )
+    found = curves(rows)
+    assert found["strengths"] == [0.0, 0.5]
+    assert found["images"] == 20
+    assert set(found["rows"]) == {"identity", "gaussian"}
+    assert found["settings"] == {"gaussian": [rows[1].setting, rows[3].setting]}
+    for row in rows:
+        place = found["strengths"].index(row.strength)
+        for measure in MEASURES:
+            mean = getattr(row, measure)
+            assert found["rows"][row.denoiser][measure][place] == pytest.approx(
+                [mean.value, mean.low, mean.high], abs=5e-4
+            )
+
+
+def test_typical_errors_are_percentiles() -> None:
+    model, digits = (
+        build_model(ModelConfig(image_shape=(1, 8, 8), body="linear", latent_dim=3), seed=0),
+        load_dataset("digits8"),
+    )
+    found = typical_errors(model, digits.test)
+    errors = squared_error_per_image(reconstruct_unrounded(model, digits.test), to_unit(digits.test))
+    assert len(found) == 99
+    assert found == sorted(found)
+    for percent in (1, 50, 99):
+        share = float((errors <= found[percent - 1] * 1.0005).double().mean())
+        assert share == pytest.approx(percent / 100, abs=0.01)

@@ -479,3 +479,10 @@ def test_denoise_refuses_what_makes_no_sense(run: Callable[..., Outcome], argume
     status, out, err = run("denoise", "--dataset", "digits8", *arguments)
     assert (status, out) == (2, "")
     assert words in err
+
+
+def test_denoise_does_not_mix_a_model_up_with_a_filter(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    run(*TRAIN, *NOISE, "--out", tmp_path / "median")
+    status, out, err = run("denoise", "--dataset", "digits8", *NOISE, "--weights", tmp_path / "median")
+    assert (status, out) == (2, "")
+    assert "The model is called 'median', as a filter is" in err

@@ -104,6 +104,7 @@ def test_a_run_that_has_ended_stands_on_the_bench(store: RunStore) -> None:
         {**QUESTION, "strength": "much"},
         {**QUESTION, "picture": None},
         {**QUESTION, "picture": {"own": 1}},
+        {**QUESTION, "seed": float("inf")},
     ],
 )
 def test_nonsense_from_the_browser_changes_nothing(said: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,10 +139,14 @@ def test_a_picture_out_of_range_is_not_taken() -> None:
 def test_links_that_do_not_fit_open_what_is_usual() -> None:
     at = open_page(noise="snow", level="loud", draw="nan", picture="99", denoiser="nosuch")
     assert not at.exception
-    assert at.query_params["noise"] == "gaussian"
-    assert at.query_params["level"] == "0.3"
-    assert at.query_params["draw"] == "0"
-    assert at.query_params["picture"] == "10"
+    assert at.session_state[bench.QUESTION] == {
+        "corruption": "gaussian",
+        "strength": 0.3,
+        "seed": 0,
+        "clip": True,
+        "picture": {"example": 9},
+    }
+    assert at.selectbox(key="denoiser").value != "nosuch"
 
 
 @pytest.mark.parametrize("corruption", ["gaussian", "occlusion"])
@@ -231,3 +236,41 @@ def test_measuring_goes_on_where_it_was_interrupted(monkeypatch: pytest.MonkeyPa
     assert curves is not None
     assert curves["strengths"] == strengths
     st.cache_resource.clear()
+
+
+def test_a_link_may_name_a_network() -> None:
+    at = open_page(denoiser="digits-denoiser-twin")
+    assert at.selectbox(key="denoiser").value == "digits-denoiser-twin"
+    assert at.query_params["denoiser"] == "digits-denoiser-twin"
+
+
+def test_strengths_of_nothing_are_refused_with_what_to_do() -> None:
+    at = open_page()
+    at.slider(key="noise_strengths").set_range(0.0, 0.0).run()
+    assert "Strengths from 0 to 0 are no noise at all" in everything_said(at)
+    assert at.button(key="train").disabled
+    at.button(key="defaults").click().run()
+    assert at.selectbox(key="corruption").value == "gaussian", "what this page begins with"
+    assert at.slider(key="noise_strengths").value == (0, CORRUPTIONS["gaussian"].usual)
+    assert not at.button(key="train").disabled
+
+
+def test_a_picture_of_ones_own_is_answered_as_any_other_and_kept_by_the_session_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    choice = choices.choose("digits-denoiser", None)
+    wanted = bench.answer(choice, QUESTION)
+    assert wanted is not None
+    pixels = to_unit(torch.from_numpy(bench.example_images("digits")[[2]])).numpy().tobytes()
+    state: dict[str, Any] = {}
+    monkeypatch.setattr(st, "session_state", state)
+    monkeypatch.setattr(bench, "_filtered", None)  # the cache of all visitors
+    mine = {**QUESTION, "picture": {"own": 3, "pixels": base64.b64encode(pixels).decode()}}
+    answer = bench.answer(choice, mine)
+    assert answer is not None
+    assert answer["question"]["picture"] == {"own": 3}
+    assert {key: answer[key] for key in ("best", "images", "psnr")} == {
+        key: wanted[key] for key in ("best", "images", "psnr")
+    }
+    monkeypatch.setattr(bench, "_filter", None)
+    assert bench.answer(choice, mine) == answer, "the latest is not worked out again"

@@ -74,7 +74,7 @@ PAGES: dict[str, Page] = {
         group="Experiments",
         question="When does a denoiser win?",
         answer="When it knows what the pictures look like: shown :violet[noisy] ones and told the clean ones, an "
-        "autoencoder :green[draws] what must be beneath. Where there is little noise, doing nothing is better.",
+        "autoencoder :green[draws] what must be beneath. Where it never saw such noise, or hardly any, it may lose.",
         invitation="Turn the noise while you watch it vanish, on digits or your own drawing, and see who wins: the "
         "autoencoder, a classical filter, or doing nothing.",
     ),

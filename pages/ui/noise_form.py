@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from aecore.errors import ConfigError
 from aecore.noise import CORRUPTIONS, NO_NOISE, NoiseConfig
 from pages.ui import forms
 
@@ -48,13 +49,20 @@ def noise_widgets(usual: str = NO_NOISE) -> None:
 
 
 def read_noise() -> NoiseConfig:
-    """What the widgets say now; in a button's callback too."""
+    """What the widgets say now; in a button's callback too.
+
+    Raises:
+        ConfigError: If they say that the noise is none.
+    """
     corruption = st.session_state.get("corruption", NO_NOISE)
     if corruption == NO_NOISE:
         return NoiseConfig()
     about = CORRUPTIONS[corruption]
     weakest, strongest = st.session_state.get(STRENGTHS, (about.low, about.usual))
-    strongest = max(strongest, about.step)  # none at all is another choice
+    if not strongest:
+        raise ConfigError(
+            f"Strengths from 0 to 0 are no noise at all. Draw the upper end up to {about.high:g}, or choose None."
+        )
     chosen: dict[str, Any] = {"strength": strongest, "weakest": round(min(1.0, weakest / strongest), 6)}
     return NoiseConfig(corruption=corruption, clip=st.session_state.get("clip", True), **chosen)
 

@@ -13,7 +13,7 @@ import streamlit as st
 from aecore.data import DATASETS, is_available
 from aecore.errors import ConfigError
 from aecore.models import ModelConfig
-from aecore.noise import NO_NOISE, NONE
+from aecore.noise import NO_NOISE, NoiseConfig
 from aecore.training import TrainConfig, check_loss
 from pages.ui import forms
 from pages.ui.noise_form import fill_noise, noise_widgets, read_noise
@@ -52,7 +52,7 @@ def settings_form(noise: str = NO_NOISE) -> Settings | None:
         forms.dial_widgets(ModelConfig, advanced)
         forms.dial_widgets(TrainConfig, [name for name in plain_training if name not in BUDGET])
         forms.dial_widgets(TrainConfig, advanced_training)
-        st.button("Back to the defaults", icon=":material/undo:", on_click=fill, args=(None,), key="defaults")
+        st.button("Back to the defaults", icon=":material/undo:", on_click=fill, args=(None, noise), key="defaults")
     try:
         return read_settings()
     except ConfigError as error:
@@ -96,12 +96,12 @@ def read_settings() -> Settings:
     return Settings(dataset, model, training)
 
 
-def fill(settings: Settings | None) -> None:
-    """Set the form to `settings`, or to the defaults; for a button's callback."""
+def fill(settings: Settings | None, noise: str = NO_NOISE) -> None:
+    """Set the form to `settings`, or to the defaults, with the corruption it began with; for a button's callback."""
     st.session_state[DATASET] = settings.dataset if settings else default_dataset()
     forms.fill(ModelConfig, settings.model.to_dict() if settings else {})
     forms.fill(TrainConfig, settings.training.to_dict() if settings else {})
-    fill_noise(settings.training.noise if settings else NONE)
+    fill_noise(settings.training.noise if settings else NoiseConfig(corruption=noise, weakest=0.0))
     if settings is None:
         suggest_budget()
 

@@ -69,10 +69,12 @@ function drawCurves(svg, chart, [width, height]) {
   }
 }
 
-// [value, low, high] at a place between measured ones, along straight lines.
+// [value, low, high] at a place between measured ones, along straight lines; just above 0, where there may be a jump, what
+// was measured at the first place above it.
 function between(x, values, place) {
   const after = x.findIndex((known) => known >= place - 1e-9)
   if (after <= 0) return values.at(after)
+  if (x[after - 1] === 0 && place > 1e-9) return values[after]
   const share = (place - x[after - 1]) / (x[after] - x[after - 1])
   return values[after].map((value, k) => values[after - 1][k] + share * (value - values[after - 1][k]))
 }

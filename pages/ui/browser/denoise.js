@@ -41,6 +41,7 @@ function startDenoising(root) {
   let curves = null // {mark} of the chart on show
   let chartOf = "" // what the chart on show was drawn for
   let frame = 0
+  let uploads = 0
   let rest = 0
   let reading = 0
   let read = null // writes what there is to read of the frame on show
@@ -49,7 +50,8 @@ function startDenoising(root) {
   // ---- from the server ----
   const take = (newData, newAsk) => {
     ask = newAsk
-    const other = data?.denoiser.digest !== newData.denoiser.digest
+    const otherModel = data?.denoiser.digest !== newData.denoiser.digest
+    const otherPictures = data?.examples.data !== newData.examples.data
     const resized = String(newData.shape) !== String(shape)
     data = newData
     shape = data.shape
@@ -59,26 +61,27 @@ function startDenoising(root) {
     root.style.colorScheme = theme
     colours = divergingColours(data.palette[theme].diverging)
     unlike = null
-    if (other) {
+    if (!now) {
+      const { corruption, strength, seed, clip } = data.start
+      now = { corruption, strength, seed, clip }
+      listNoises()
+      listMeasures()
+    }
+    if (otherPictures) {
+      const lost = resized && origin?.own !== undefined
+      listExamples()
+      past.length = 0
+      if (resized || origin.own === undefined) putBack(data.start.picture)
+      if (lost) say(`This network takes pictures of ${shape[2]}×${shape[1]} pixels: yours was made for another size.`)
+    }
+    if (otherModel) {
       modelDigest = data.denoiser.digest
       model = null
       whenModelIsThere(modelDigest, (packed) => {
         model = loadModel(packed)
         unlike = null
-        show()
+        soon()
       })
-    }
-    if (!now) {
-      const { corruption, strength, seed, clip } = data.start
-      now = { corruption, strength, seed, clip }
-      listExamples()
-      listNoises()
-      listMeasures()
-    }
-    if (resized) {
-      listExamples()
-      past.length = 0
-      putBack(data.start.picture)
     }
     chartOf = ""
     show()
@@ -86,9 +89,10 @@ function startDenoising(root) {
   const whenModelIsThere = (digest, use) => {
     const look = () => {
       const packed = globalThis.labModels?.get(digest)
-      if (!packed || digest !== modelDigest) return
+      const wanted = digest === modelDigest && root.isConnected
+      if (wanted && !packed) return
       globalThis.removeEventListener("lab-models", look)
-      use(packed)
+      if (wanted) use(packed)
     }
     globalThis.addEventListener("lab-models", look)
     look()
@@ -100,7 +104,17 @@ function startDenoising(root) {
     rest = setTimeout(() => {
       const picture = origin.own === undefined ? origin : { ...origin, pixels: encodeFloats(pixels) }
       ask({ ...now, picture })
+      writeLink()
     }, QUIET)
+  }
+  // In place of the address, not after it: going back leaves the page and does not undo a turn of the slider.
+  const writeLink = () => {
+    const link = new URL(location.href)
+    const values = { noise: now.corruption, level: now.strength, draw: now.seed, cut: now.clip ? "yes" : "no" }
+    for (const [name, value] of Object.entries(values)) link.searchParams.set(name, value)
+    if (origin.own === undefined) link.searchParams.set("picture", origin.example + 1)
+    else link.searchParams.delete("picture")
+    history.replaceState(history.state, "", link)
   }
   const answers = () => {
     const { question } = data.answer ?? {}
@@ -123,13 +137,16 @@ function startDenoising(root) {
     if (!data || !pixels) return
     layOut()
     const noisy = corruptPixels(pixels, shape, now.corruption, now.strength, draws[now.corruption], now.clip)
-    const scores = { identity: psnr(noisy, pixels) }
+    const scores = { identity: psnr(noisy.map(cutOff), pixels) } // as all estimates are
     paint(find(".clean canvas"), pixels, shape)
     paint(find(".noisy canvas"), noisy, shape)
     find(".noisy output").value = decibels(scores.identity)
-    find(".denoised").classList.toggle("waiting", !model)
+    const oldDraw = data.drawn !== now.seed
+    find(".noisy").classList.toggle("waiting", oldDraw)
+    find(".denoised").classList.toggle("waiting", oldDraw || !model)
+    find(".removed").classList.toggle("waiting", oldDraw || !model)
     if (model) {
-      const estimate = model.reconstruct(noisy).map((value) => Math.min(1, Math.max(0, value)))
+      const estimate = model.reconstruct(noisy).map(cutOff)
       scores[data.denoiser.key] = psnr(estimate, pixels)
       paint(find(".denoised canvas"), estimate, shape)
       find(".denoised output").value = decibels(scores[data.denoiser.key])
@@ -171,7 +188,7 @@ function startDenoising(root) {
     const known = answers()
     find(".filtered").classList.toggle("waiting", !known)
     if (!known) {
-      find(".filtered output").value = data.measured ? "…" : "not measured yet"
+      find(".filtered output").value = data.measured?.[now.corruption] ? "…" : "being tried, see below"
       return null
     }
     const far = data.answer.places.map((place) => Math.abs(place - now.strength))
@@ -202,7 +219,7 @@ function startDenoising(root) {
   }
 
   // ---- measured on test pictures ----
-  const measured = () => data.measured?.[now.corruption]
+  const measured = () => (now.clip ? data.measured?.[now.corruption] : null) // curves are of clipped noise
   const measureName = () => find(".measure").value
   const at = (name) => {
     const known = measured()
@@ -236,11 +253,12 @@ function startDenoising(root) {
     )
     find(".measured .title").textContent = `${title} noise on ${known.images.toLocaleString("en")} test pictures of ${data.dataset}`
     find(".both svg").setAttribute("aria-label", `${data.measures[measure]} of each denoiser against the strength of the noise`)
-    find(".unit").textContent = measure === "ssim" ? "SSIM" : "dB"
+    find(".unit").textContent = `${measure === "ssim" ? "SSIM" : "dB"} at this strength`
     const marked = span ? `The violet ${span[0] === span[1] ? "line marks the strength" : "band marks the strengths"} it was trained at. ` : ""
     find(".note").textContent =
-      `${marked}Bands: 95 % confidence for another draw of so many pictures. Each filter has its best setting for this noise and strength, ` +
-      "found on training pictures. A picture without any error counts as 58.9 dB."
+      `${marked}Bands: 95 % confidence for another draw of so many pictures; between measured strengths, straight lines. Each filter has the ` +
+      "setting that was best on training pictures with this noise at the nearest measured strength. On your picture the best filter is " +
+      "chosen with the clean one in sight. A picture without any error counts as 58.9 dB."
   }
   const lineStyle = (name) => {
     const { colour, dash } = data.lines[name]
@@ -277,7 +295,7 @@ function startDenoising(root) {
 
   // ---- in words, from the numbers ----
   const tell = (scores, best) => {
-    find(".winner").textContent = winner()
+    find(".winner").textContent = now.clip ? winner() : "Curves and verdict are of clipped noise. Clip it to see them."
     const mine = scores[data.denoiser.key]
     find(".here").textContent =
       best && mine !== undefined
@@ -306,12 +324,13 @@ function startDenoising(root) {
     if (own[2] < first.value[1]) {
       return `The autoencoder loses here: ${data.titles[first.name]} has ${say(first.value[0])}, ${say(first.value[0] - own[0])} more.`
     }
-    return `Too close to call: the autoencoder has ${say(own[0])}, ${data.titles[first.name]} ${say(first.value[0])}, and the intervals overlap.`
+    return `No clear winner: the autoencoder has ${say(own[0])}, ${data.titles[first.name]} ${say(first.value[0])}, and their intervals overlap.`
   }
   const outside = () => {
     const { trained } = data.denoiser
     if (!trained) return "This network was trained without noise: it was never asked to remove any."
     if (trained.corruption !== now.corruption) return `It was trained on ${trained.words}, and has never seen this kind of noise.`
+    if (trained.clip !== now.clip) return `It was trained on ${trained.words}: clipping is another now.`
     if (now.strength > trained.high + 1e-9) return `This is stronger than all it was trained on (${trained.words}).`
     if (now.strength < trained.low - 1e-9) return `This is weaker than all it was trained on (${trained.words}).`
     return `It was trained on such noise (${trained.words}).`
@@ -376,19 +395,21 @@ function startDenoising(root) {
   }
   const upload = async (file) => {
     if (!file) return
+    const [mine, wanted] = [++uploads, shape]
     say(`Reading “${file.name}” …`)
     try {
-      let values = await readPicture(file, shape)
+      let values = await readPicture(file, wanted)
+      if (mine !== uploads || wanted !== shape) return // another one, or another network, was faster
       const turn = darkGround() && borderMean(values, shape) > 0.5
-      if (turn) values = inverted(values)
+      if (turn) values = stretched(inverted(values))
       remember()
       setPicture(values, { own: ++own })
       say(
-        `“${file.name}”: its middle at ${shape[2]}×${shape[1]} pixels` +
-          (turn ? ", light and dark exchanged, like the training pictures." : ".") + " It stays in your browser.",
+        `“${file.name}”: its middle, shrunk to ${shape[2]}×${shape[1]} pixels in your browser` +
+          (turn ? "; light and dark exchanged and stretched, like the training pictures." : "."),
       )
     } catch (error) {
-      say(error.message, true)
+      if (mine === uploads) say(error.message, true)
     }
   }
   const darkGround = () => {
@@ -416,10 +437,10 @@ function startDenoising(root) {
     change({ corruption: next.name, strength: next.usual })
   }
   find(".seed").onchange = (event) => {
-    const seed = Math.min(9999, Math.max(0, Math.round(Number(event.target.value) || 0)))
+    const seed = Math.min(data.highest_seed, Math.max(0, Math.round(Number(event.target.value) || 0)))
     change({ seed })
   }
-  find(".again").onclick = () => change({ seed: (now.seed + 1) % 10000 })
+  find(".again").onclick = () => change({ seed: (now.seed + 1) % (data.highest_seed + 1) })
   find(".clip input").onchange = (event) => change({ clip: event.target.checked })
   find(".measure").onchange = () => soon()
   find(".clear").onclick = () => {
@@ -429,6 +450,7 @@ function startDenoising(root) {
   }
   find(".undo").onclick = () => {
     const before = past.pop()
+    if (!before) return
     hush()
     setPicture(before.pixels, before.origin)
   }
@@ -492,6 +514,10 @@ function psnr(estimate, clean) {
   let error = 0
   for (let i = 0; i < clean.length; i++) error += (estimate[i] - clean[i]) ** 2
   return -10 * Math.log10(Math.max(error / clean.length, SMALLEST_MSE))
+}
+
+function cutOff(value) {
+  return Math.min(1, Math.max(0, value))
 }
 
 function decibels(value) {

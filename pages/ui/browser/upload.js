@@ -1,7 +1,8 @@
-// Picture files become pixels of the size a model takes. They never leave the browser.
+// Picture files become pixels of the size a model takes, in the browser.
 
 const LARGEST_FILE = 64e6 // bytes
 const LARGEST_SIDE = 2048 // pixels of the first, coarse drawing of a large picture
+const LEAST_CONTRAST = 0.02 // of the whole range
 const LUMA = [0.299, 0.587, 0.114] // ITU-R BT.601
 
 // Returns the middle of the picture as (C, H, W) in [0, 1]; throws an Error whose message is for people.
@@ -25,11 +26,23 @@ async function readPicture(file, [channels, height, width]) {
   canvas = drawn(canvas, [0, 0, canvas.width, canvas.height], width, height)
   const { data } = canvas.getContext("2d").getImageData(0, 0, width, height)
   const plane = height * width
-  return Float32Array.from({ length: channels * plane }, (_, i) => {
+  const luma = (at) => (LUMA[0] * data[at] + LUMA[1] * data[at + 1] + LUMA[2] * data[at + 2]) / 255
+  // beneath what is transparent lies what lets it be seen: black beneath light strokes, white beneath dark ones
+  let [light, opaque] = [0, 0]
+  for (let at = 0; at < 4 * plane; at += 4) {
+    light += luma(at) * data[at + 3]
+    opaque += data[at + 3]
+  }
+  const ground = light / opaque > 0.5 && opaque < 0.99 * 255 * plane ? 0 : 1
+  const pixels = Float32Array.from({ length: channels * plane }, (_, i) => {
     const at = 4 * (i % plane)
-    if (channels > 1) return data[at + Math.floor(i / plane)] / 255
-    return (LUMA[0] * data[at] + LUMA[1] * data[at + 1] + LUMA[2] * data[at + 2]) / 255
+    const value = channels > 1 ? data[at + Math.floor(i / plane)] / 255 : luma(at)
+    return ground + (data[at + 3] / 255) * (value - ground)
   })
+  if (Math.max(...pixels) - Math.min(...pixels) < LEAST_CONTRAST) {
+    throw new Error(`At ${width}×${height} pixels nothing is left to see of “${file.name}”. Take one with more contrast.`)
+  }
+  return pixels
 }
 
 function drawn(picture, [left, top, cutW, cutH], width, height) {
@@ -37,8 +50,6 @@ function drawn(picture, [left, top, cutW, cutH], width, height) {
   canvas.width = Math.max(1, Math.round(width))
   canvas.height = Math.max(1, Math.round(height))
   const context = canvas.getContext("2d")
-  context.fillStyle = "#fff" // beneath what is transparent
-  context.fillRect(0, 0, canvas.width, canvas.height)
   context.imageSmoothingQuality = "high"
   context.drawImage(picture, left, top, cutW, cutH, 0, 0, canvas.width, canvas.height)
   return canvas
@@ -57,8 +68,13 @@ function borderMean(pixels, [channels, height, width]) {
   return sum / count
 }
 
-// Light and dark exchanged, and the contrast stretched to the whole of [0, 1].
+// Light and dark exchanged.
 function inverted(pixels) {
+  return pixels.map((value) => 1 - value)
+}
+
+// The darkest value becomes 0, the lightest 1.
+function stretched(pixels) {
   const [low, high] = [Math.min(...pixels), Math.max(...pixels)]
-  return pixels.map((value) => (high > low ? (high - value) / (high - low) : 1 - value))
+  return pixels.map((value) => (value - low) / (high - low))
 }

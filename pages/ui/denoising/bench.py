@@ -21,6 +21,7 @@ from aecore.analysis.denoising import DENOISERS, MEASURES, psnr_per_image
 from aecore.data import DATASETS, load_dataset
 from aecore.data.image_dataset import to_stored, to_unit
 from aecore.noise import CORRUPTIONS, Corruption, corrupt, draw
+from aecore.pretrained import EXAMPLES, examples
 from pages.ui.browser import source
 from pages.ui.denoising.choices import Choice, curves_of, filter_curves
 from pages.ui.engine import floats_to_json, images_to_json
@@ -30,10 +31,11 @@ from pages.ui.toy import pen_width
 BENCH = "denoising_bench"
 QUESTION = "denoising_question"
 _ASKED = "denoising_asked"
-EXAMPLES = 10
 HIGHEST_SEED = 9999
+MOST_TEXT = 120_000  # letters of a picture: four channels of 64x64 values, four bytes each, in base64
+OWN_ANSWER = "denoising_own_answer"
 FINER = 5  # steps of the slider for one of a corruption's
-LEARNED = ("decoder", "code")  # colours: of the network on the bench, and of its twin
+APART = (1, 9, 4, 2, 0, 5)  # those of the class colours that are furthest apart as thin lines
 
 _MODELS = st.components.v2.component("browser_models", js=source("models.js"))
 _COMPONENT = st.components.v2.component(
@@ -49,17 +51,16 @@ def bench(choice: Choice) -> None:
     question = asked(choice)
     _MODELS(key="browser_models", data=([choice.packed],), height=1)
     _COMPONENT(key=BENCH, data=(payload(choice, question),), on_asked_change=_note)
-    write_link(question)
 
 
 def _note() -> None:
-    """Take over what the browser says is on the bench, if it makes sense."""
+    """Take over what the browser says is on the bench, if it makes sense. The browser also puts it into the address."""
     said = st.session_state[BENCH].asked
     try:
         about = CORRUPTIONS[said["corruption"]]
         picture = said["picture"]
         if "own" in picture:
-            picture = {"own": int(picture["own"]), "pixels": str(picture["pixels"])}
+            picture = {"own": int(picture["own"]), "pixels": str(picture["pixels"])[:MOST_TEXT]}
         else:
             picture = {"example": min(EXAMPLES - 1, max(0, int(picture["example"])))}
         st.session_state[QUESTION] = {
@@ -70,7 +71,7 @@ def _note() -> None:
             "picture": picture,
         }
         st.session_state[_ASKED] = True
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return  # not from our script; the bench stays as it is
 
 
@@ -121,35 +122,21 @@ def _number(text: str | None, low: float, high: float, usual: float) -> float:
     return min(high, max(low, number)) if number == number else usual  # noqa: PLR0124 - not a number
 
 
-def write_link(question: dict[str, Any]) -> None:
-    """Put what is on the bench into the address; a picture of one's own stays out of it.
-
-    The names are others than those of the form below, whose widgets write theirs themselves.
-    """
-    st.query_params["noise"] = question["corruption"]
-    st.query_params["level"] = f"{question['strength']:g}"
-    st.query_params["draw"] = str(question["seed"])
-    st.query_params["cut"] = "yes" if question["clip"] else "no"
-    example = question["picture"].get("example")
-    if example is None:
-        st.query_params.pop("picture", None)
-    else:
-        st.query_params["picture"] = str(example + 1)
-
-
 def payload(choice: Choice, question: dict[str, Any]) -> dict[str, Any]:
     """What the browser needs."""
     shape = choice.checkpoint.model_config.image_shape
-    examples = example_images(choice.dataset)
+    pictures = example_images(choice.dataset)
     measured = {name: known for name in CORRUPTIONS if (known := _curves(choice, name, question)) is not None}
     return {
         "denoiser": _about(choice),
         "dataset": DATASETS[choice.dataset].title,
+        "highest_seed": HIGHEST_SEED,
         "shape": shape,
-        "examples": images_to_json(examples),
-        "pen_width": pen_width(examples),
+        "examples": images_to_json(pictures),
+        "pen_width": pen_width(pictures),
         "corruptions": [_corruption(name, about) for name, about in CORRUPTIONS.items()],
         "draws": draws_for(shape, question["seed"]),
+        "drawn": question["seed"],
         "measured": measured or None,
         "measures": MEASURES,
         "titles": _titles(choice),
@@ -170,7 +157,8 @@ def _curves(choice: Choice, corruption: str, question: dict[str, Any]) -> dict[s
 def _about(choice: Choice) -> dict[str, Any]:
     noise = choice.checkpoint.train_config.noise
     low, high = noise.range()
-    trained_on = {"corruption": noise.corruption, "low": low, "high": high, "words": noise.describe()}
+    words = noise.describe() + ("" if noise.clip else ", not clipped")
+    trained_on = {"corruption": noise.corruption, "low": low, "high": high, "clip": noise.clip, "words": words}
     return {
         "key": choice.key,
         "digest": choice.packed["digest"],
@@ -182,19 +170,22 @@ def _about(choice: Choice) -> dict[str, Any]:
 
 def _titles(choice: Choice) -> dict[str, str]:
     filters = {name: denoiser.title for name, denoiser in DENOISERS.items()}
-    return {choice.key: "Autoencoder", choice.twin: "Trained without noise", **filters}
+    twin = {choice.twin: "Trained without noise"} if choice.twin else {}
+    return {choice.key: "Autoencoder", **twin, **filters}
 
 
 def _lines(choice: Choice) -> dict[str, dict[str, Any]]:
     """The colour of each curve in both themes: green what was learned, grey doing nothing, the rest as classes."""
     lines: dict[str, dict[str, Any]] = {}
     for name, dash in ((choice.key, ""), (choice.twin, "6 4")):
-        lines[name] = {"colour": {"light": LIGHT.decoder.fill, "dark": DARK.decoder.fill}, "dash": dash}
-    for number, name in enumerate(DENOISERS):
-        colours = {"light": LIGHT.classes[number], "dark": DARK.classes[number]}
-        if name == "identity":
-            colours = {"light": LIGHT.target.fill, "dark": DARK.target.fill}
-        lines[name] = {"colour": colours, "dash": "2 3" if name == "identity" else ""}
+        if name:
+            lines[name] = {"colour": {"light": LIGHT.decoder.fill, "dark": DARK.decoder.fill}, "dash": dash}
+    grey = {"light": LIGHT.target.fill, "dark": DARK.target.fill}
+    lines["identity"] = {"colour": grey, "dash": "2 3"}
+    filters = [name for name in DENOISERS if name != "identity"]
+    for number, name in enumerate(filters):
+        colour = APART[number % len(APART)]
+        lines[name] = {"colour": {"light": LIGHT.classes[colour], "dark": DARK.classes[colour]}, "dash": ""}
     return lines
 
 
@@ -205,11 +196,8 @@ def _corruption(name: str, about: Corruption) -> dict[str, Any]:
 
 @st.cache_data(show_spinner=False)
 def example_images(dataset: str) -> NDArray[np.uint8]:
-    """Test pictures to choose from: the first of each class, then the first others, (N, C, H, W)."""
-    data = load_dataset(dataset)
-    firsts = [int((data.test_labels == label).nonzero()[0]) for label in range(len(data.label_names))]
-    others = [index for index in range(EXAMPLES) if index not in firsts]
-    images: NDArray[np.uint8] = data.test[(firsts + others)[:EXAMPLES]].numpy()
+    """Test pictures to choose from (N, C, H, W)."""
+    images: NDArray[np.uint8] = examples(load_dataset(dataset)).numpy()
     return images
 
 
@@ -249,7 +237,8 @@ def answer(choice: Choice, question: dict[str, Any]) -> dict[str, Any] | None:
     steps = round((about.high - about.low) / about.step)
     grid = tuple(min(about.high, about.low + step * about.step) for step in range(steps + 1))
     same = (pixels, shape, question["corruption"], question["seed"], question["clip"], strengths, settings)
-    parts = [_filtered(grid, *same), _filtered((question["strength"],), *same)]
+    filtered = _filtered_own if "own" in picture else _filtered
+    parts = [filtered(grid, *same), filtered((question["strength"],), *same)]
     told = {key: question[key] for key in ("corruption", "seed", "clip")}
     return {
         "question": {**told, "picture": {k: v for k, v in picture.items() if k != "pixels"}},
@@ -260,8 +249,23 @@ def answer(choice: Choice, question: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
+def _filtered_own(*asked_for: Any) -> dict[str, Any]:
+    """As `_filtered`, of a picture that is the visitor's: kept by the session alone, and only the latest."""
+    place = f"{OWN_ANSWER}_{len(asked_for[0])}"
+    known_for, known = st.session_state.get(place, (None, None))
+    if known_for != asked_for:
+        known = _filter(*asked_for)
+        st.session_state[place] = (asked_for, known)
+    return known  # type: ignore[no-any-return]
+
+
 @st.cache_data(show_spinner=False, max_entries=512)
-def _filtered(
+def _filtered(*asked_for: Any) -> dict[str, Any]:
+    """What `_filter` finds on a picture that everybody may choose."""
+    return _filter(*asked_for)
+
+
+def _filter(
     places: tuple[float, ...],
     pixels: str,
     shape: tuple[int, int, int],

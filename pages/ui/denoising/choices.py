@@ -12,7 +12,6 @@ import streamlit as st
 
 from aecore import pretrained
 from aecore.analysis.denoising import (
-    CURVE_IMAGES,
     DENOISERS,
     Denoiser,
     Measured,
@@ -24,6 +23,7 @@ from aecore.analysis.denoising import (
 )
 from aecore.checkpoint import Checkpoint
 from aecore.data import DATASETS, is_available, load_dataset
+from aecore.errors import CheckpointError
 from aecore.models import BODIES
 from aecore.models.autoencoder import Autoencoder
 from aecore.runs.records import Run
@@ -89,11 +89,14 @@ def _title(name: str) -> str:
 
 
 def put_new_run_on_the_bench(run: Run | None, known: dict[str, str]) -> None:
-    """Choose the visitor's run when it has just ended; leave alone what was chosen otherwise."""
+    """Choose the visitor's run when it has just ended, at first what the link says; else leave the choice alone."""
     here = run.id if run is not None and YOURS in known else None
-    seen = st.session_state.get(_SEEN, here if CHOSEN in st.query_params else None)
+    linked = st.query_params.get(CHOSEN) if _SEEN not in st.session_state else None
+    seen = st.session_state.get(_SEEN, here if linked in known else None)
     st.session_state[_SEEN] = here
-    if here is not None and here != seen:
+    if linked in known:
+        st.session_state[CHOSEN] = linked
+    elif here is not None and here != seen:
         st.session_state[CHOSEN] = YOURS
     elif st.session_state.get(CHOSEN) not in known:
         st.session_state.pop(CHOSEN, None)
@@ -118,14 +121,15 @@ def _shipped(name: str) -> Choice:
     beside = pretrained.denoising(twin) if twin else None
     if about is not None and beside is not None:
         for corruption, known in about["measured"].items():
-            known["rows"] |= beside["measured"][corruption]["rows"]
+            known["rows"] |= beside["measured"].get(corruption, {"rows": {}})["rows"]
     return _choice(name, _title(name), checkpoint, twin, about)
 
 
 @st.cache_resource(show_spinner="Fetching your network …", max_entries=8)
 def _of_run(run_id: str, step: int, title: str) -> Choice:  # noqa: ARG001 - a run that went on is another network
     data = lab.store().checkpoint(run_id)
-    assert data is not None, "only runs with a checkpoint are offered"
+    if data is None:
+        raise CheckpointError("The run that stood on the bench was deleted. Choose another network.")
     return _choice(YOURS, title, Checkpoint.from_bytes(data), "", None)
 
 
@@ -143,14 +147,14 @@ def curves_of(choice: Choice, corruption: str) -> dict[str, Any] | None:
     filters = filter_curves(choice.dataset, corruption)
     if filters is None:
         return None
-    known = choice.known.get(corruption) or _measured(choice.packed["digest"], corruption, choice)
+    known = choice.known.get(corruption) or _measured(choice.packed["digest"], corruption, filters["images"], choice)
     return {**filters, "rows": {**known["rows"], **filters["rows"]}}
 
 
 def filter_curves(dataset: str, corruption: str) -> dict[str, Any] | None:
     """The curves of the classical filters: as shipped, or as `measure_filters` found; None if there are neither."""
     shipped = _shipped_filters(dataset)
-    found: dict[str, Any] | None = shipped[corruption] if shipped else _found_here().get((dataset, corruption))
+    found: dict[str, Any] | None = (shipped or {}).get(corruption) or _found_here().get((dataset, corruption))
     return found
 
 
@@ -180,6 +184,7 @@ def measure_filters(dataset: str, corruption: str) -> None:
             progress=tell,
         )
     _found_here()[dataset, corruption] = curves([row for strength in strengths for row in done[strength]])
+    _half_done().pop((dataset, corruption), None)
     bar.empty()
 
 
@@ -201,9 +206,9 @@ def _found_here() -> dict[tuple[str, str], dict[str, Any]]:
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def _measured(digest: str, corruption: str, _choice: Choice) -> dict[str, Any]:  # noqa: ARG001 - the cache key
+def _measured(digest: str, corruption: str, images: int, _choice: Choice) -> dict[str, Any]:  # noqa: ARG001 - cache key
     denoisers: dict[str, Denoiser] = {_choice.key: trained(_choice.model, _choice.title)}
     rows = denoising_curve(
-        denoisers, load_dataset(_choice.dataset), corruption, curve_strengths(corruption), images=CURVE_IMAGES
+        denoisers, load_dataset(_choice.dataset), corruption, curve_strengths(corruption), images=images
     )
     return curves(rows)

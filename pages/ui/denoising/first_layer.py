@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from aecore.analysis.filters import first_filters, roughness
+from aecore.analysis.first_layer import first_filters, roughness
 from aecore.checkpoint import Checkpoint
 from aecore.models import build_model
 from aecore.models.autoencoder import Autoencoder

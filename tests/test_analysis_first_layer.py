@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from aecore.analysis.filters import first_filters, roughness
+from aecore.analysis.first_layer import first_filters, roughness
 from aecore.models import BODIES, BOTTLENECKS, ModelConfig, build_model
 
 
