@@ -103,8 +103,8 @@ function startDenoising(root) {
     clearTimeout(rest)
     rest = setTimeout(() => {
       const picture = origin.own === undefined ? origin : { ...origin, pixels: encodeFloats(pixels) }
+      writeLink() // first: with the question goes the address
       ask({ ...now, picture })
-      writeLink()
     }, QUIET)
   }
   // In place of the address, not after it: going back leaves the page and does not undo a turn of the slider.
