@@ -17,7 +17,7 @@ from aecore import pretrained
 from aecore.__main__ import cli
 from aecore.analysis.denoising import DENOISERS, curve_strengths, denoising_curve, trained, typical_errors
 from aecore.checkpoint import CARD_FILE, WEIGHTS_FILE, Checkpoint
-from aecore.data import DATASETS, is_available, load_dataset
+from aecore.data import DATASETS, ImageDataset, is_available, load_dataset
 from aecore.errors import CheckpointError
 from aecore.models import ModelConfig, describe
 from aecore.noise import CORRUPTIONS, NONE, NoiseConfig
@@ -44,6 +44,13 @@ from aecore.training import TrainConfig, evaluate
 MEGABYTE = 1_000_000
 
 
+def load_if_here(dataset: str) -> ImageDataset:
+    """The dataset; the test is skipped where its files are not on this machine."""
+    if not is_available(dataset):
+        pytest.skip(f"the files of {dataset} are not here: set AECORE_DATA to a folder that holds them")
+    return load_dataset(dataset)
+
+
 @pytest.fixture(
     params=[pytest.param(name, marks=pytest.mark.mnist if name.startswith("mnist") else ()) for name in RECIPES]
 )
@@ -64,9 +71,7 @@ def test_all_of_it_is_small_enough_to_ship() -> None:
 
 def test_the_numbers_on_the_card_are_those_of_the_file(name: str) -> None:
     checkpoint = load(name)
-    if not is_available(checkpoint.dataset):
-        pytest.skip(f"the files of {checkpoint.dataset} are not here: set AECORE_DATA to a folder that holds them")
-    data = load_dataset(checkpoint.dataset)
+    data = load_if_here(checkpoint.dataset)
     assert checkpoint.dataset_checksum == data.checksum, "the data are not those it was trained on"
     training = checkpoint.train_config
     result = evaluate(checkpoint.build(), data.test, training.loss, training.noise)
@@ -96,9 +101,7 @@ def test_the_command_on_the_card_is_one_the_command_line_knows(name: str) -> Non
 
 def test_it_beats_showing_the_mean_image_by_far(name: str) -> None:
     checkpoint = load(name)
-    if not is_available(checkpoint.dataset):
-        pytest.skip(f"the files of {checkpoint.dataset} are not here: set AECORE_DATA to a folder that holds them")
-    images = load_dataset(checkpoint.dataset).test.double() / 255
+    images = load_if_here(checkpoint.dataset).test.double() / 255
     assert checkpoint.metrics["test_mse"] < 0.5 * images.var(dim=0, correction=0).mean()
 
 
@@ -220,9 +223,7 @@ def test_a_denoiser_and_its_twin_differ_in_the_noise_alone(twin: str) -> None:
 )
 def test_the_shipped_curves_are_those_of_the_model(name: str) -> None:
     dataset = RECIPES[name].dataset
-    if not is_available(dataset):
-        pytest.skip(f"the files of {dataset} are not here: set AECORE_DATA to a folder that holds them")
-    data, model, about = load_dataset(dataset), load(name).build(), denoising(name)
+    data, model, about = load_if_here(dataset), load(name).build(), denoising(name)
     assert about is not None
     assert set(about["measured"]) == set(CORRUPTIONS)
     assert about["typical"] == pytest.approx(typical_errors(model, data.test[:TYPICAL_OF]), rel=2e-3)
@@ -242,9 +243,7 @@ def test_the_shipped_curves_are_those_of_the_model(name: str) -> None:
     "dataset", [pytest.param(n, marks=pytest.mark.mnist if n == "mnist" else ()) for n in FILTERS_ON]
 )
 def test_the_shipped_curves_of_the_filters_are_theirs(dataset: str) -> None:
-    if not is_available(dataset):
-        pytest.skip(f"the files of {dataset} are not here: set AECORE_DATA to a folder that holds them")
-    known = filters(dataset)
+    data, known = load_if_here(dataset), filters(dataset)
     assert known is not None
     assert {corruption: set(curves["rows"]) for corruption, curves in known.items()} == {
         corruption: set(DENOISERS) for corruption in CORRUPTIONS
@@ -256,7 +255,7 @@ def test_the_shipped_curves_of_the_filters_are_theirs(dataset: str) -> None:
                 assert of_images[0] >= of_mean[0] - 2e-3, "Jensen's inequality, and rounding"
     quick = {name: DENOISERS[name] for name in ("identity", "median", "gaussian", "wiener")}
     strengths = curve_strengths("speckle")
-    rows = denoising_curve(quick, load_dataset(dataset), "speckle", strengths[6:7], images=200)
+    rows = denoising_curve(quick, data, "speckle", strengths[6:7], images=200)
     for row in rows:
         curve = known["speckle"]["rows"][row.denoiser]
         assert curve["psnr_mean_of_images"][6][0] == pytest.approx(row.psnr_mean_of_images.value, abs=2e-3)
@@ -278,7 +277,7 @@ def test_the_denoiser_of_the_digits_beats_every_filter_and_doing_nothing() -> No
 
 @pytest.mark.mnist
 def test_the_denoiser_of_mnist_on_the_whole_test_set() -> None:
-    data = load_dataset("mnist")
+    data = load_if_here("mnist")
     model = {"learned": trained(load("mnist-denoiser").build(), "")}
     tried = {**model, "identity": DENOISERS["identity"], "median": DENOISERS["median"]}
     rows = {row.denoiser: row for row in denoising_curve(tried, data, "gaussian", [0.3])}
