@@ -58,6 +58,11 @@ def filters_answered(page: Page) -> None:
     expect(page.locator(".filtered.waiting")).to_have_count(0, timeout=30_000)
 
 
+def painted(page: Page) -> None:
+    """Wait until what was done is on the canvases: they are painted with the next frame."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 @pytest.mark.parametrize("shape", [(1, 12, 9), (3, 8, 11)])
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_a_corruption_equals_the_one_in_python(page: Page, name: str, shape: tuple[int, int, int]) -> None:
@@ -218,15 +223,18 @@ def test_every_noise_can_be_chosen(bench: Page) -> None:
 
 def test_drawing_with_the_pointer(bench: Page) -> None:
     bench.get_by_role("button", name="Draw your own").click()
+    painted(bench)
     assert not any(pixels(bench.locator(".clean canvas")))
     empty = pixels(bench.locator(".denoised canvas"))
     drag(bench, bench.locator(".clean canvas"), (0.5, 0.15), (0.5, 0.85))
+    painted(bench)
     drawn = pixels(bench.locator(".clean canvas"))
     assert any(drawn)
     assert pixels(bench.locator(".denoised canvas")) != empty
     filters_answered(bench)
     expect(bench.locator(".unlike")).to_contain_text("of the test pictures")
     bench.get_by_role("button", name="Undo").click()
+    painted(bench)
     assert not any(pixels(bench.locator(".clean canvas")))
 
 
@@ -243,6 +251,7 @@ def test_drawing_with_a_finger(new_page: NewPage, lab: str) -> None:
     for place in places[1:]:
         touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [place]})
     touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    painted(page)
     column = np.asarray(pixels(canvas)).reshape(28, 28)[:, 13:15].max(axis=1)
     assert column[8:20].min() > 127, "a line from above to below"
     filters_answered(page)
