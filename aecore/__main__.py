@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 import aecore
 from aecore import pretrained
-from aecore.analysis.denoising import DENOISERS, Mean, Measured, denoising_curve, trained
+from aecore.analysis.denoising import DENOISERS, Mean, Measured, denoising_curve, part_of, trained
 from aecore.checkpoint import Checkpoint, make_folder
 from aecore.compare import compare, rival_configs, summary
 from aecore.data import DATASETS, is_available, load_dataset
@@ -303,11 +303,8 @@ def denoise_command(
     rows: list[Measured] = []
     with measuring_bar() as progress:
         for number, (corruption, levels) in enumerate(wanted.items()):
-
-            def within(share: float, number: int = number) -> None:
-                progress((number + share) / len(wanted))
-
-            rows += denoising_curve(tried, data, corruption, levels, images=images, clip=clip, progress=within)
+            tell_part = part_of(progress, number, len(wanted))
+            rows += denoising_curve(tried, data, corruption, levels, images=images, clip=clip, progress=tell_part)
     if as_json:
         click.echo(json.dumps([row.to_dict() for row in rows]))
         return

@@ -24,6 +24,7 @@ from aecore.analysis.denoising import (
     curve_strengths,
     curves,
     denoising_curve,
+    part_of,
     trained,
     typical_errors,
 )
@@ -155,12 +156,13 @@ def measured(
     """The curves of denoisers on the first test images, by corruption; see `aecore.analysis.denoising.curves`."""
     found = {}
     for number, corruption in enumerate(CORRUPTIONS):
-
-        def within(share: float, number: int = number) -> None:
-            progress((number + share) / len(CORRUPTIONS))
-
         rows = denoising_curve(
-            denoisers, dataset, corruption, curve_strengths(corruption), images=CURVE_IMAGES, progress=within
+            denoisers,
+            dataset,
+            corruption,
+            curve_strengths(corruption),
+            images=CURVE_IMAGES,
+            progress=part_of(progress, number, len(CORRUPTIONS)),
         )
         found[corruption] = curves(rows)
     return found
@@ -176,13 +178,15 @@ def make_filters(dataset: str, into: Path = WEIGHTS, progress: Callable[[float],
 
 def filters(dataset: str, weights: Path = WEIGHTS) -> dict[str, Any] | None:
     """The curves of the classical filters on a dataset, by corruption; None if they were not measured."""
-    path = weights / "filters" / f"{dataset}.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    return _read(weights / "filters" / f"{dataset}.json")
 
 
 def denoising(name: str, weights: Path = WEIGHTS) -> dict[str, Any] | None:
     """What `on_the_bench` found of a shipped model; None if it was not measured."""
-    path = weights / name / DENOISING_FILE
+    return _read(weights / name / DENOISING_FILE)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 

@@ -291,6 +291,11 @@ def noisy_and_clean(
     return torch.cat(parts), clean
 
 
+def part_of(progress: Callable[[float], None], number: int, count: int) -> Callable[[float], None]:
+    """What to tell how much of part `number` of `count` equal parts is done, so that `progress` hears of the whole."""
+    return lambda share: progress((number + share) / count)
+
+
 def denoising_curve(
     denoisers: Mapping[str, Denoiser],
     dataset: ImageDataset,
@@ -325,6 +330,7 @@ def denoising_curve(
     shown = dataset.test[:images]
     rows = []
     for number, strength in enumerate(strengths):
+        tell = part_of(progress, number, len(strengths))
         noisy, clean = noisy_and_clean(shown, corruption, strength, clip=clip, seed=seed)
         if any(denoiser.settings for denoiser in denoisers.values()):
             practice = noisy_and_clean(dataset.train[:tuned_on], corruption, strength, clip=clip, seed=TUNING_SEED)
@@ -340,7 +346,7 @@ def denoising_curve(
                     **scored(denoiser(noisy, setting), clean),
                 )
             )
-            progress((number + (place + 1) / len(denoisers)) / len(strengths))
+            tell((place + 1) / len(denoisers))
     return rows
 
 

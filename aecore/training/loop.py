@@ -96,15 +96,17 @@ def epoch_order(seed: int, epoch: int, images: int) -> Int64[Tensor, " n"]:
 
     That is what makes resuming exact: nothing about the past has to be remembered to know the next batch.
     """
-    # SeedSequence mixes seed and epoch so that neighbouring pairs give unrelated streams
-    mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    return torch.randperm(images, generator=torch.Generator().manual_seed(mixed))
+    return torch.randperm(images, generator=_generator(seed, epoch))
 
 
 def noise_of_step(seed: int, step: int) -> torch.Generator:
     """What the noise of step number `step` is drawn from: a function of its arguments alone, like the order."""
-    # The third number keeps this stream apart from that of the orders.
-    mixed = int(np.random.SeedSequence([seed, step, 1]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return _generator(seed, step, 1)  # the third number keeps this stream apart from that of the orders
+
+
+def _generator(*numbers: int) -> torch.Generator:
+    """A generator for these numbers; neighbouring ones give unrelated streams."""
+    mixed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
     return torch.Generator().manual_seed(mixed)
 
 

@@ -31,6 +31,7 @@ function startDenoising(root) {
   let shape = null
   let pixels = null // the clean picture
   let origin = null // {example} or {own}: where it is from
+  let examples = [] // test pictures to choose from
   let own = 0 // counts the pictures a visitor made
   let now = null // {corruption, strength, seed, clip}
   let draws = null // corruption -> field -> values, of data.seed
@@ -69,6 +70,7 @@ function startDenoising(root) {
     }
     if (otherPictures) {
       const lost = resized && origin?.own !== undefined
+      examples = unpackExamples(data.examples, shape)
       listExamples()
       past.length = 0
       if (resized || origin.own === undefined) putBack(data.start.picture)
@@ -221,6 +223,8 @@ function startDenoising(root) {
   // ---- measured on test pictures ----
   const measured = () => (now.clip ? data.measured?.[now.corruption] : null) // curves are of clipped noise
   const measureName = () => find(".measure").value
+  const unitName = () => (measureName() === "ssim" ? "SSIM" : "dB")
+  const digits = () => (measureName() === "ssim" ? 3 : 1)
   const at = (name) => {
     const known = measured()
     return known?.rows[name] ? between(known.strengths, known.rows[name][measureName()], now.strength) : null
@@ -248,12 +252,12 @@ function startDenoising(root) {
     const { title, measure: what, unit } = about()
     curves = drawCurves(
       find(".both svg"),
-      { x: known.strengths, lines, top, bottom: measure === "ssim" ? 0 : null, unit: measure === "ssim" ? "SSIM" : "dB", label: unit ? `${what}, ${unit}` : what, span },
+      { x: known.strengths, lines, top, bottom: measure === "ssim" ? 0 : null, unit: unitName(), label: unit ? `${what}, ${unit}` : what, span },
       [width, CHART_HEIGHT],
     )
     find(".measured .title").textContent = `${title} noise on ${known.images.toLocaleString("en")} test pictures of ${data.dataset}`
     find(".both svg").setAttribute("aria-label", `${data.measures[measure]} of each denoiser against the strength of the noise`)
-    find(".unit").textContent = `${measure === "ssim" ? "SSIM" : "dB"} at this strength`
+    find(".unit").textContent = `${unitName()} at this strength`
     const marked = span ? `The violet ${span[0] === span[1] ? "line marks the strength" : "band marks the strengths"} it was trained at. ` : ""
     find(".note").textContent =
       `${marked}Bands: 95 % confidence for another draw of so many pictures; between measured strengths, straight lines. Each filter has the ` +
@@ -270,7 +274,6 @@ function startDenoising(root) {
     const rows = Object.keys(known.rows)
       .map((name) => ({ name, value: at(name)[0] }))
       .sort((a, b) => b.value - a.value)
-    const digits = measureName() === "ssim" ? 3 : 1
     find("tbody").replaceChildren(
       ...rows.map(({ name, value }, i) => {
         const row = document.createElement("tr")
@@ -280,7 +283,7 @@ function startDenoising(root) {
         swatch.style.borderTop = `3px ${dash ? "dashed" : "solid"} ${colour}`
         const head = document.createElement("th")
         head.append(swatch, data.titles[name])
-        row.append(head, cell(value.toFixed(digits), i === 0), cell(name in scores ? scores[name].toFixed(1) : "–"))
+        row.append(head, cell(value.toFixed(digits()), i === 0), cell(name in scores ? scores[name].toFixed(1) : "–"))
         return row
       }),
     )
@@ -314,9 +317,7 @@ function startDenoising(root) {
     const rivals = others.map((name) => ({ name, value: at(name) })).sort((a, b) => b.value[0] - a.value[0])
     const [first] = rivals
     const nothing = at("identity")
-    const digits = measureName() === "ssim" ? 3 : 1
-    const unit = measureName() === "ssim" ? "SSIM" : "dB"
-    const say = (number) => `${number.toFixed(digits)} ${unit}`
+    const say = (number) => `${number.toFixed(digits())} ${unitName()}`
     if (own[1] > first.value[2]) {
       const over = first.name === "identity" ? "" : `, ${say(own[0] - nothing[0])} above doing nothing`
       return `The autoencoder wins here: ${say(own[0])}, ${say(own[0] - first.value[0])} above ${data.titles[first.name]}${over}.`
@@ -339,9 +340,7 @@ function startDenoising(root) {
     const known = data.denoiser.typical
     if (!model) return null
     if (!pixels.some((value) => value > 0)) return { words: "", warn: false }
-    const estimate = model.reconstruct(pixels)
-    let error = 0
-    for (let i = 0; i < pixels.length; i++) error += (estimate[i] - pixels[i]) ** 2 / pixels.length
+    const error = meanSquaredError(model.reconstruct(pixels), pixels)
     const below = known.filter((typical) => typical < error).length / known.length
     const share = Math.min(99, Math.floor(100 * below))
     if (below < UNLIKE) return { words: `Without noise its error is larger than that of ${share} % of the test pictures.`, warn: false }
@@ -364,10 +363,8 @@ function startDenoising(root) {
     later()
   }
   const pick = (index) => {
-    const example = Math.min(index, data.examples.shape[0] - 1)
-    const length = size(shape)
-    const bytes = decodeBytes(data.examples.data).subarray(example * length, (example + 1) * length)
-    pixels = Float32Array.from(bytes, (value) => value / 255)
+    const example = Math.min(index, examples.length - 1)
+    pixels = examples[example].slice() // one may draw on it
     origin = { example }
     unlike = null
     hush()
@@ -413,11 +410,7 @@ function startDenoising(root) {
     }
   }
   const darkGround = () => {
-    const length = size(shape)
-    const bytes = decodeBytes(data.examples.data)
-    const borders = Array.from({ length: data.examples.shape[0] }, (_, i) =>
-      borderMean(Float32Array.from(bytes.subarray(i * length, (i + 1) * length), (value) => value / 255), shape),
-    )
+    const borders = examples.map((values) => borderMean(values, shape))
     return borders.reduce((sum, mean) => sum + mean, 0) / borders.length < DARK_GROUND
   }
 
@@ -470,24 +463,12 @@ function startDenoising(root) {
 
   // ---- parts that depend on the data ----
   const listExamples = () => {
-    const length = size(shape)
-    const bytes = decodeBytes(data.examples.data)
-    find(".examples").replaceChildren(
-      ...Array.from({ length: data.examples.shape[0] }, (_, i) => {
-        const button = document.createElement("button")
-        button.type = "button"
-        button.setAttribute("aria-label", `Test picture ${i + 1}`)
-        const canvas = document.createElement("canvas")
-        paint(canvas, bytes.subarray(i * length, (i + 1) * length), shape, 255)
-        button.append(canvas)
-        button.onclick = () => {
-          remember()
-          pick(i)
-          later()
-        }
-        return button
-      }),
-    )
+    const choose = (i) => {
+      remember()
+      pick(i)
+      later()
+    }
+    find(".examples").replaceChildren(...pictureButtons(examples, shape, (i) => `Test picture ${i + 1}`, choose))
     const sides = `${shape[2]} by ${shape[1]} pixels`
     find(".clean canvas").setAttribute(
       "aria-label",
@@ -511,13 +492,7 @@ function startDenoising(root) {
 }
 
 function psnr(estimate, clean) {
-  let error = 0
-  for (let i = 0; i < clean.length; i++) error += (estimate[i] - clean[i]) ** 2
-  return -10 * Math.log10(Math.max(error / clean.length, SMALLEST_MSE))
-}
-
-function cutOff(value) {
-  return Math.min(1, Math.max(0, value))
+  return -10 * Math.log10(Math.max(meanSquaredError(estimate, clean), SMALLEST_MSE))
 }
 
 function decibels(value) {

@@ -22,7 +22,11 @@ function unpackDraws(packed) {
 
 function corruptPixels(pixels, shape, corruption, strength, draws, clip) {
   const noisy = CORRUPTIONS[corruption](pixels, shape, strength, draws)
-  return clip ? noisy.map((value) => Math.min(1, Math.max(0, value))) : noisy
+  return clip ? noisy.map(cutOff) : noisy
+}
+
+function cutOff(value) {
+  return Math.min(1, Math.max(0, value))
 }
 
 // change(value, index of the pixel, whatever its channel)

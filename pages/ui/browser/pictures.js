@@ -33,3 +33,41 @@ function drawScale(scale, [low, high], colours) {
   last.textContent = high
   paintColours(canvas, Uint8Array.from(colours, (_, i) => i), [1, colours.length], colours)
 }
+
+// Mean squared difference of two pictures.
+function meanSquaredError(a, b) {
+  let sum = 0
+  for (let i = 0; i < a.length; i++) sum += (a[i] - b[i]) ** 2
+  return sum / a.length
+}
+
+// packed: {shape: [N, C, H, W], data} as `images_to_json` in pages/ui/engine.py makes it, or null.
+// Returns N pictures (C, H, W) in [0, 1].
+function unpackExamples(packed, shape) {
+  if (!packed) return []
+  const bytes = decodeBytes(packed.data)
+  const length = size(shape)
+  return Array.from({ length: packed.shape[0] }, (_, i) =>
+    Float32Array.from(bytes.subarray(i * length, (i + 1) * length), (value) => value / 255),
+  )
+}
+
+// A button for each picture, with the picture on it; label(i) says what it is, press(i) is what it does.
+function pictureButtons(pictures, shape, label, press) {
+  return pictures.map((values, i) => {
+    const button = pressButton()
+    button.setAttribute("aria-label", label(i))
+    const canvas = document.createElement("canvas")
+    paint(canvas, values, shape)
+    button.append(canvas)
+    button.onclick = () => press(i)
+    return button
+  })
+}
+
+function pressButton(label = "") {
+  const button = document.createElement("button")
+  button.type = "button"
+  button.textContent = label
+  return button
+}

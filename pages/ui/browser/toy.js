@@ -50,9 +50,7 @@ function startToy(root, data) {
   }
   const show = () => {
     const reconstruction = model.decode(code)
-    let error = 0
-    for (let i = 0; i < pixels.length; i++) error += (pixels[i] - reconstruction[i]) ** 2
-    const mse = error / pixels.length
+    const mse = meanSquaredError(reconstruction, pixels)
     paint(find(".target canvas"), pixels, shape)
     paint(find(".reconstruction canvas"), reconstruction, shape)
     drawBars(code, encoded, model.range)
@@ -169,15 +167,7 @@ function startToy(root, data) {
   )
   find(".models").hidden = models.length < 2
   find(".examples").replaceChildren(
-    ...examples.map((values, i) => {
-      const button = pressButton()
-      button.setAttribute("aria-label", `Example ${i + 1} of ${examples.length}`)
-      const canvas = document.createElement("canvas")
-      paint(canvas, values, shape)
-      button.append(canvas)
-      button.onclick = () => pick(i)
-      return button
-    }),
+    ...pictureButtons(examples, shape, (i) => `Example ${i + 1} of ${examples.length}`, pick),
   )
   find(".between").hidden = examples.length < 2
   find(".target canvas").setAttribute(
@@ -198,22 +188,6 @@ const LETTER = [
   [0.5, 0.2, 0.72, 0.8],
   [0.37, 0.58, 0.63, 0.58],
 ]
-
-function pressButton(label = "") {
-  const button = document.createElement("button")
-  button.type = "button"
-  button.textContent = label
-  return button
-}
-
-function unpackExamples(packed, shape) {
-  if (!packed) return []
-  const bytes = decodeBytes(packed.data)
-  const length = size(shape)
-  return Array.from({ length: packed.shape[0] }, (_, i) =>
-    Float32Array.from(bytes.subarray(i * length, (i + 1) * length), (value) => value / 255),
-  )
-}
 
 // As far as the codes of the examples reach, and a little further.
 function codeRange(model, examples) {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,7 @@ def _number(text: str | None, low: float, high: float, usual: float) -> float:
         number = float(text or "")
     except ValueError:
         return usual
-    return min(high, max(low, number)) if number == number else usual  # noqa: PLR0124 - not a number
+    return usual if math.isnan(number) else min(high, max(low, number))
 
 
 def payload(choice: Choice, question: dict[str, Any]) -> dict[str, Any]:

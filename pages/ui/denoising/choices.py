@@ -18,6 +18,7 @@ from aecore.analysis.denoising import (
     curve_strengths,
     curves,
     denoising_curve,
+    part_of,
     trained,
     typical_errors,
 )
@@ -167,13 +168,13 @@ def measure_filters(dataset: str, corruption: str) -> None:
     done = _half_done().setdefault((dataset, corruption), {})
     words = f"Trying the classical filters on {DATASETS[dataset].title}, once for all visitors …"
     bar = st.progress(len(done) / len(strengths), words)
+
+    def tell(share: float) -> None:
+        bar.progress(share, words)
+
     for number, strength in enumerate(strengths):
         if strength in done:
             continue
-
-        def tell(share: float, number: int = number) -> None:
-            bar.progress((number + share) / len(strengths), words)
-
         done[strength] = denoising_curve(
             DENOISERS,
             load_dataset(dataset),
@@ -181,7 +182,7 @@ def measure_filters(dataset: str, corruption: str) -> None:
             [strength],
             images=FEW,
             tuned_on=FEW // 2,
-            progress=tell,
+            progress=part_of(tell, number, len(strengths)),
         )
     _found_here()[dataset, corruption] = curves([row for strength in strengths for row in done[strength]])
     _half_done().pop((dataset, corruption), None)
