@@ -28,6 +28,7 @@ from aecore.training.evaluation import reconstruct_unrounded
 from aecore.training.events import Finished
 from aecore.training.lockstep import Turn, check_lockstep, train_together
 from aecore.training.loop import TrainState
+from aecore.training.objective import loss_of
 
 FEWEST_RIVALS = 2
 LOOKED_AT = 6  # test images a comparison is watched on, beside a flat and a shaded field
@@ -76,7 +77,7 @@ def scores_on(model: Autoencoder, images: UInt8[Tensor, "n c h w"], config: Trai
     A score that is infinite, because the targets have no energy to compare with, is None like one that does not apply.
     """
     reconstructions = reconstruct_unrounded(model, images, config.noise)
-    found = checkerboard(model, images, config.loss, reconstructions=reconstructions).to_dict()
+    found = checkerboard(model, images, loss_of(model.config, config), reconstructions=reconstructions).to_dict()
     return {
         "ssim": ssim(reconstructions, to_unit(images)),
         **{name: value if value is not None and math.isfinite(value) else None for name, value in found.items()},

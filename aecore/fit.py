@@ -11,13 +11,17 @@ from typing import Any
 from aecore.checkpoint import Checkpoint
 from aecore.data.image_dataset import ImageDataset
 from aecore.errors import DivergenceError
+from aecore.losses import RECONSTRUCTION_LOSSES
+from aecore.metrics import active_units, perplexity
 from aecore.models.autoencoder import Autoencoder, build_model
+from aecore.models.bottlenecks import VectorQuantizedBottleneck
 from aecore.models.config import ModelConfig
 from aecore.models.layers import describe, flops_per_image, parameter_count
 from aecore.training.config import TrainConfig
-from aecore.training.evaluation import evaluate
+from aecore.training.evaluation import Evaluation, chosen_words, encode, evaluate
 from aecore.training.events import Finished, TrainEvent
 from aecore.training.loop import TrainState, train
+from aecore.training.objective import loss_of
 
 PRECISION = "float32"
 
@@ -42,22 +46,56 @@ def measure(
     Returns:
         `test_mse` and `train_mse` per value, `test_psnr` in dB (PSNR of the mean MSE, peak 1), `test_loss` summed
         over the values of an image, `images_per_second` and `seconds` of training steps alone, `parameters`,
-        `flops_per_image`, `precision` and `seed`.
+        `flops_per_image`, `precision` and `seed`; and what `measure_code` adds.
     """
-    layers = describe(model.config)
-    test = evaluate(model, dataset.test, config.loss, config.noise)
-    train_mse = {"train_mse": evaluate(model, dataset.train, config.loss, config.noise).mse} if on_train else {}
+    layers, loss = describe(model.config), loss_of(model.config, config)
+    test = evaluate(model, dataset.test, loss, config.noise)
+    train_mse = {"train_mse": evaluate(model, dataset.train, loss, config.noise).mse} if on_train else {}
     return {
         **train_mse,
         "test_mse": test.mse,
         "test_psnr": test.psnr,
         "test_loss": test.loss,
+        **measure_code(model, dataset, loss, test),
         "images_per_second": state.images / state.seconds if state.seconds else 0.0,
         "seconds": state.seconds,
         "parameters": parameter_count(layers),
         "flops_per_image": flops_per_image(layers),
         "precision": PRECISION,
         "seed": config.seed,
+    }
+
+
+def measure_code(model: Autoencoder, dataset: ImageDataset, loss: str, test: Evaluation) -> dict[str, Any]:
+    """What there is to say of the code beyond the reconstruction, by the kind of bottleneck; nothing of a plain one.
+
+    Args:
+        model: The trained model.
+        dataset: What it was trained on.
+        loss: Its reconstruction loss.
+        test: How it does on the test set.
+
+    Returns:
+        For a variational code, in nats for an image: `test_reconstruction_nats`, `test_kl_nats` and their sum
+        `test_neg_elbo`, the negative evidence lower bound whatever beta was trained with; and `active_units`. For the
+        others what they charge, before its weight, as `test_sparsity`, `test_contraction` or `test_commitment`; and
+        for a code of words its `perplexity`.
+    """
+    if isinstance(model.bottleneck, VectorQuantizedBottleneck):
+        chosen = chosen_words(model, dataset.test)
+        return {
+            "test_commitment": test.terms["commitment"],
+            "perplexity": perplexity(chosen, model.config.codewords),
+        }
+    if "kl" not in test.terms:
+        return {f"test_{name}": amount for name, amount in test.terms.items() if name != "reconstruction"}
+    pixels = dataset.test[0].numel()
+    reconstruction = test.terms["reconstruction"] + pixels * RECONSTRUCTION_LOSSES[loss].constant
+    return {
+        "test_neg_elbo": reconstruction + test.terms["kl"],
+        "test_reconstruction_nats": reconstruction,
+        "test_kl_nats": test.terms["kl"],
+        "active_units": int(active_units(encode(model, dataset.test)).sum()),
     }
 
 

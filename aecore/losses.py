@@ -6,6 +6,7 @@ added without a hidden weight. This module knows nothing of models or training.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ class ReconstructionLoss:
         title: Short name for people.
         help: One sentence.
         unit: Unit of the amount per image.
+        constant: What to add, for each value of an image, to make it the negative logarithm of a probability
+            (density) in nats: 0 for Bernoulli variables, 1/2 log(pi) for Gaussian ones of variance 1/2.
         needs_bounded_output: Whether it is defined only for reconstructions in (0, 1).
         per_sample: (pre-image, target, output nonlinearity) -> (N,).
     """
@@ -29,6 +32,7 @@ class ReconstructionLoss:
     title: str
     help: str
     unit: str
+    constant: float
     needs_bounded_output: bool
     per_sample: Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]
 
@@ -38,7 +42,8 @@ def squared_error(
 ) -> Float[Tensor, " n"]:
     """Squared differences summed over each image: sum_i (x'_i - x_i)^2.
 
-    Up to constants the negative log-likelihood of a Gaussian with fixed variance.
+    Up to a constant the negative log-likelihood of Gaussian variables of variance 1/2: -log N(x; x', 1/2) =
+    (x' - x)^2 + 1/2 log(pi). Another variance is another weight: for variance v charges count 2v times as much.
     Source: Goodfellow, Bengio & Courville, Deep Learning (2016), section 5.5.1.
     """
     return (output(pre_image) - target).square().flatten(1).sum(1)
@@ -60,12 +65,18 @@ def binary_cross_entropy(
 
 RECONSTRUCTION_LOSSES: dict[str, ReconstructionLoss] = {
     "mse": ReconstructionLoss(
-        "Squared error", "Squared differences of the pixels.", "squared value", False, squared_error
+        "Squared error",
+        "Squared differences of the pixels.",
+        "squared value",
+        0.5 * math.log(math.pi),
+        False,
+        squared_error,
     ),
     "bce": ReconstructionLoss(
         "Binary cross-entropy",
         "Each pixel as a probability; needs an output between 0 and 1.",
         "nats",
+        0.0,
         True,
         binary_cross_entropy,
     ),

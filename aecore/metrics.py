@@ -1,6 +1,6 @@
-"""How good a reconstruction is, in numbers that mean the same for every model.
+"""How good a reconstruction is, and how much of a code is in use, in numbers that mean the same for every model.
 
-This module knows nothing of models: it compares images with images.
+This module knows nothing of models: it compares images with images, and counts in codes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 # The constants of Wang et al. (2004), section III.B and C, for values in [0, 1].
@@ -18,6 +18,9 @@ _C1, _C2 = 0.01**2, 0.03**2
 
 # Small enough for the caches: 2000 images of 3x32x32 take an eighth of the time they need all at once.
 _IMAGES_AT_A_TIME = 100
+
+ACTIVE_VARIANCE = 0.01
+"""The variance over images from which the mean of a unit counts as active, as in the source of `active_units`."""
 
 
 def squared_error_per_image(
@@ -72,6 +75,42 @@ def ssim_per_image(reconstruction: Float[Tensor, "n c h w"], target: Float[Tenso
 def ssim(reconstruction: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"]) -> float:
     """Mean structural similarity of the images, see `ssim_per_image`; higher is better, 1 for equal images."""
     return float(ssim_per_image(reconstruction, target).double().mean())
+
+
+def active_units(means: Float[Tensor, "n z"]) -> Bool[Tensor, " z"]:
+    """Which units of a code tell images apart: those whose mean varies over them by more than `ACTIVE_VARIANCE`.
+
+    Args:
+        means: The mean code of each image, (N, Z), with at least two images.
+
+    Source: Burda, Grosse & Salakhutdinov, Importance weighted autoencoders (2016), arXiv:1509.00519, section 5.2.
+
+    Example:
+        >>> active_units(torch.tensor([[0.0, 1.0], [0.1, 1.3]])).tolist()
+        [False, True]
+    """
+    return means.double().var(0) > ACTIVE_VARIANCE
+
+
+def perplexity(chosen: Int64[Tensor, "n parts"], words: int) -> float:
+    """How many codewords are in use, as if all in use were used equally often: exp of the entropy of their use.
+
+    From 1, when all images have the same word, to `words`, when each word is chosen equally often; the mean over the
+    parts of the code, each of which has a list of its own.
+
+    Args:
+        chosen: Which word each part of each code has, (N, P).
+        words: How long each list is.
+
+    Source: van den Oord et al. (2017), arXiv:1711.00937; the measure is Shannon's.
+
+    Example:
+        >>> perplexity(torch.tensor([[0], [0], [1], [1]]), words=8)
+        2.0
+    """
+    used = torch.zeros(chosen.shape[1], words, dtype=torch.float64, device=chosen.device)  # (P, K)
+    shares = used.scatter_add(1, chosen.T, torch.ones_like(chosen.T, dtype=torch.float64)) / len(chosen)
+    return float(torch.special.entr(shares).sum(1).exp().mean())
 
 
 def _similarity(a: Float[Tensor, "n c h w"], b: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:

@@ -16,8 +16,10 @@ from resamplers import pairs_that_go_together
 from safetensors.torch import save_file
 from torch import nn
 
-from aecore.models import BODIES, ModelConfig, build_model, describe
+from aecore.models import BODIES, BOTTLENECKS, ModelConfig, build_model, describe
 from aecore.models.bodies import Crop
+from aecore.models.bottlenecks import SPARSITIES, FirstHalf
+from aecore.models.codewords import Codewords
 from aecore.models.layers import OPERATIONS, operation_of
 from aecore.models.nearest_conv import NearestConv2d
 from aecore.models.unpooling import BedOfNails2d, MaxUnpool2d
@@ -27,6 +29,14 @@ from pages.ui.engine import browser_model, floats_to_json
 pytestmark = pytest.mark.browser
 
 CLOSE = 1e-4  # largest difference allowed in any value; float32 sums in another order differ by about 1e-6
+
+
+def words_at_random(latent_dim: int, words: int, size: int) -> Codewords:
+    """Words to choose from."""
+    made = Codewords(latent_dim, words, size)
+    made.draw(torch.Generator().manual_seed(0))
+    return made
+
 
 CASES: list[tuple[nn.Module, tuple[int, ...]]] = [
     (nn.Flatten(), (3, 5, 7)),
@@ -55,6 +65,9 @@ CASES: list[tuple[nn.Module, tuple[int, ...]]] = [
     (MaxUnpool2d(), (2, 3, 4)),
     (nn.PixelShuffle(2), (8, 3, 5)),
     (nn.PixelShuffle(3), (9, 2, 4)),
+    (FirstHalf(), (10,)),
+    (words_at_random(6, 9, 2), (6,)),
+    (words_at_random(5, 4, 3), (5,)),
     (Crop(7, 5), (3, 8, 6)),
     (nn.ReLU(), (2, 3, 5)),
     (nn.SiLU(), (17,)),
@@ -105,9 +118,9 @@ def test_an_operation_equals_torch(
         "args": operation.args(module),
         "in": list(shape),
         "out": list(y.shape[1:]),
-        "weights": {role: role for role, _ in module.named_parameters()},
+        "weights": {role: role for role in module.state_dict()},
     }
-    weights = {role: floats_to_json(tensor.detach().numpy()) for role, tensor in module.named_parameters()}
+    weights = {role: floats_to_json(tensor.numpy()) for role, tensor in module.state_dict().items()}
     results = engine.evaluate(
         """([layer, weights, inputs]) => {
             const tensors = {}
@@ -125,7 +138,7 @@ def test_an_operation_equals_torch(
 
 
 def registered_networks() -> list[ModelConfig]:
-    """One small network for every body, and for `conv` every way down with every way up."""
+    """A small network for every body and every bottleneck, and for `conv` every way down with every way up."""
     configs = []
     for shape in ((1, 28, 28), (3, 17, 23)):
         for body in BODIES:
@@ -137,6 +150,9 @@ def registered_networks() -> list[ModelConfig]:
                 ]
             else:
                 configs.append(ModelConfig(**common))
+        small: dict[str, Any] = {"image_shape": shape, "body": "mlp", "latent_dim": 5, "hidden_units": 16}
+        configs += [ModelConfig(**small, bottleneck=name) for name in BOTTLENECKS]
+        configs += [ModelConfig(**small, bottleneck="sparse", sparsity=name) for name in SPARSITIES]
     return configs
 
 
@@ -156,7 +172,9 @@ def save_model(config: ModelConfig, folder: Path) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize(
-    "config", registered_networks(), ids=lambda c: f"{c.body}-{c.downsample}-{c.upsample}-{c.image_shape[0]}"
+    "config",
+    registered_networks(),
+    ids=lambda c: f"{c.body}-{c.bottleneck}-{c.downsample}-{c.upsample}-{c.image_shape[0]}",
 )
 def test_a_network_equals_torch(engine: Page, config: ModelConfig, tmp_path: Path, differences: list[float]) -> None:
     model = save_model(config, tmp_path)

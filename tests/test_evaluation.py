@@ -13,16 +13,18 @@ from jaxtyping import TypeCheckError, jaxtyped
 from torch import Tensor, nn
 
 from aecore.data.image_dataset import to_stored, to_unit
-from aecore.models import ModelConfig, build_model
-from aecore.models.autoencoder import Autoencoder
+from aecore.models import BOTTLENECKS, ModelConfig, build_model
+from aecore.models.autoencoder import Autoencoder, LossTerms
+from aecore.models.bottlenecks import EXACT_UNITS, VectorQuantizedBottleneck
 from aecore.noise import NONE, NoiseConfig
 from aecore.training import Evaluation, corrupted, encode, evaluate, reconstruct
 from aecore.training import evaluation as evaluation_module
-from aecore.training.evaluation import NOISE_SEED, reconstruct_unrounded, seen_and_meant
+from aecore.training.evaluation import CODE_SEED, NOISE_SEED, chosen_words, reconstruct_unrounded, seen_and_meant
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 BATCH = 4
+SOME = Evaluation(loss=1.0, mse=0.01, images=3, terms={"reconstruction": 1.0}, units=())
 COUNTS = [1, BATCH, BATCH + 1, 2 * BATCH + 3]
 
 
@@ -65,7 +67,7 @@ def test_cross_entropy_is_torchs() -> None:
 
 
 def test_psnr_is_that_of_the_mean_error() -> None:
-    assert Evaluation(loss=1.0, mse=0.01, images=3).psnr == pytest.approx(20)
+    assert SOME.psnr == pytest.approx(20)
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -123,7 +125,7 @@ def test_floats_are_no_stored_images(model: Autoencoder, look: object) -> None:
 
 def test_a_result_is_not_changed_by_accident() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Evaluation(loss=1.0, mse=0.01, images=3).mse = 0  # type: ignore[misc]
+        SOME.mse = 0  # type: ignore[misc]
 
 
 # -- with noise --------------------------------------------------------------------------------------------------
@@ -256,3 +258,112 @@ def test_looking_at_noise_leaves_everything_as_it_was(
     assert torch.equal(torch.get_rng_state(), chance), "torch's global generator was touched"
     assert torch.equal(images, stored(3))
     assert all(torch.equal(weights[name], tensor) for name, tensor in model.state_dict().items())
+
+
+# -- with charges ------------------------------------------------------------------------------------------------
+
+ALL = pytest.mark.parametrize("bottleneck", BOTTLENECKS)
+
+
+def charging(bottleneck: str, latent_dim: int = 5) -> Autoencoder:
+    config = ModelConfig(
+        image_shape=(3, 8, 9), body="mlp", hidden_units=16, latent_dim=latent_dim, bottleneck=bottleneck, beta=3.0
+    )
+    return build_model(config, seed=0)
+
+
+def by_hand(model: Autoencoder, images: Tensor) -> list[LossTerms]:
+    """The terms of each batch, with one generator for all of them."""
+    model.eval()
+    generator = torch.Generator().manual_seed(CODE_SEED)
+    with torch.no_grad():
+        return [model.loss_terms(x, x, "mse", generator) for x in (images.float() / 255).split(BATCH)]
+
+
+@ALL
+@pytest.mark.parametrize("count", COUNTS)
+def test_terms_are_means_over_all_images_before_their_weights(bottleneck: str, count: int) -> None:
+    model, images = charging(bottleneck), stored(count)
+    found, parts = evaluate(model, images), by_hand(charging(bottleneck), images)
+    assert list(found.terms) == ["reconstruction", *parts[0].bottleneck]
+    for name, amount in found.terms.items():
+        each = torch.cat([part.named()[name] for part in parts])
+        assert each.shape == (count,)
+        assert amount == pytest.approx(each.double().mean().item(), rel=1e-5), name
+    weights = {"reconstruction": 1.0, **parts[0].weights}
+    assert found.loss == pytest.approx(sum(weights[name] * amount for name, amount in found.terms.items()), rel=1e-5)
+
+
+@ALL
+def test_charges_that_warm_up_count_by_their_share_in_the_loss_alone(bottleneck: str) -> None:
+    model, images = charging(bottleneck), stored(BATCH + 1)
+    full, half, none = (evaluate(model, images, share=share) for share in (1.0, 0.5, 0.0))
+    assert full == evaluate(model, images)
+    assert half.loss == pytest.approx((full.loss + none.loss) / 2, rel=1e-6)
+    assert none.loss == pytest.approx(none.terms["reconstruction"], rel=1e-6)
+    assert (full.terms, full.units, full.mse) == (none.terms, none.units, none.mse)
+
+
+@ALL
+@pytest.mark.parametrize("latent_dim", [5, EXACT_UNITS + 4])
+def test_units_are_means_over_all_images_and_add_up_to_the_first_charge(bottleneck: str, latent_dim: int) -> None:
+    model, images = charging(bottleneck, latent_dim), stored(2 * BATCH + 3)
+    found, parts = evaluate(model, images), by_hand(charging(bottleneck, latent_dim), images)
+    if parts[0].units is None:
+        assert found.units == ()
+        return
+    each = torch.cat([part.units for part in parts if part.units is not None])
+    assert found.units == pytest.approx(each.double().mean(0).tolist(), rel=1e-5)
+    assert sum(found.units) == pytest.approx(list(found.terms.values())[1], rel=1e-5)
+
+
+@ALL
+def test_codes_that_are_drawn_are_drawn_alike_whatever_chance_is_doing(bottleneck: str) -> None:
+    model, images, found = charging(bottleneck, EXACT_UNITS + 4), stored(2 * BATCH + 3), []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        found.append(evaluate(model, images))
+        assert torch.equal(torch.get_rng_state(), before), "torch's global generator was touched"
+    assert found[0] == found[1]
+
+
+def test_another_draw_would_give_another_loss_but_not_another_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, images = charging("variational"), stored(BATCH + 1)
+    first = evaluate(model, images)
+    monkeypatch.setattr(evaluation_module, "CODE_SEED", CODE_SEED + 1)
+    other = evaluate(model, images)
+    assert first.loss != other.loss
+    assert (first.mse, first.terms["kl"]) == (other.mse, other.terms["kl"])
+    x = images.float() / 255
+    with torch.no_grad():
+        assert first.mse == pytest.approx(F.mse_loss(model(x), x).item(), rel=1e-5), "of the mean code"
+
+
+def test_batches_are_drawn_one_after_the_other_not_each_the_same() -> None:
+    model, image = charging("variational"), stored(1)
+    one, two = (evaluate(model, image.expand(BATCH * times, -1, -1, -1)) for times in (1, 2))
+    assert one.terms["kl"] == pytest.approx(two.terms["kl"], rel=1e-6)
+    assert one.terms["reconstruction"] != pytest.approx(two.terms["reconstruction"], rel=1e-6)
+
+
+@ALL
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("look", [evaluate, reconstruct, encode])
+def test_looking_moves_no_words_and_leaves_no_gradient(bottleneck: str, look: object, training: bool) -> None:
+    assert callable(look)
+    model = charging(bottleneck).train(training)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    look(model, stored(BATCH + 1))
+    assert model.training is training
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_the_words_chosen_spell_the_code(count: int) -> None:
+    model, images = charging("vector_quantized"), stored(count)
+    assert isinstance(model.bottleneck, VectorQuantizedBottleneck)
+    chosen = chosen_words(model, images)
+    assert (chosen.dtype, chosen.shape) == (torch.int64, (count, 3))
+    assert torch.equal(model.bottleneck.words.spell(chosen), encode(model, images))

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from resamplers import pairs_that_go_together
 from torch import Tensor, nn
 
-from aecore.export import pytorch_code
-from aecore.models import BODIES, ModelConfig, build_model, describe
+from aecore.data.image_dataset import to_stored
+from aecore.errors import ConfigError
+from aecore.export import gif, pytorch_code
+from aecore.models import BODIES, BOTTLENECKS, ModelConfig, build_model, describe
 from aecore.models.activations import ACTIVATIONS
+from aecore.models.bottlenecks import SPARSITIES, VectorQuantizedBottleneck
+from aecore.training import TrainConfig, loss_of
 
 SMALL = {"latent_dim": 3, "channels": 4, "hidden_units": 8}
 CONFIGS = [
@@ -25,11 +32,18 @@ CONFIGS = [
         ModelConfig(image_shape=(3, 9, 13), downsample=down, upsample=up, stages=3, **SMALL)
         for down, up in pairs_that_go_together()
     ),
+    *(ModelConfig(body=body, bottleneck=name, **SMALL) for name in BOTTLENECKS for body in ("linear", "mlp")),
+    *(ModelConfig(body="mlp", bottleneck="sparse", sparsity=name, **SMALL) for name in SPARSITIES),
+    *(
+        ModelConfig(body="conv", bottleneck=name, downsample="maxpool", upsample="max_unpool", **SMALL)
+        for name in BOTTLENECKS
+    ),
 ]
 
 
 @pytest.fixture(
-    params=CONFIGS, ids=lambda config: f"{config.body}-{config.activation}-{config.downsample}-{config.upsample}"
+    params=CONFIGS,
+    ids=lambda config: f"{config.body}-{config.bottleneck}-{config.activation}-{config.downsample}-{config.upsample}",
 )
 def config(request: pytest.FixtureRequest) -> ModelConfig:
     made: ModelConfig = request.param
@@ -53,25 +67,45 @@ def test_it_makes_the_same_model(config: ModelConfig) -> None:
         for mine, copy in zip(ours, theirs, strict=True):
             assert mine.shape == copy.shape
             copy.copy_(mine)
+        if isinstance(model.bottleneck, VectorQuantizedBottleneck):
+            encoder[-1].codebook.copy_(model.bottleneck.words.codebook)  # type: ignore[union-attr, operator]
         x = torch.rand(2, *config.image_shape)
         code, *switches = encoder(x) if config.upsample == "max_unpool" else (encoder(x),)
+        if config.bottleneck == "variational":
+            code, _ = code.chunk(2, dim=1)  # the code draws names its halves
         torch.testing.assert_close(code, model.encode(x))
         torch.testing.assert_close(decoder(code, *switches), model(x))
 
 
-def test_its_loss_is_the_squared_error_per_image(config: ModelConfig) -> None:
-    names = run(config)
-    x, decoder, code, loss = (names[name] for name in ("x", "decoder", "code", "loss"))
+def test_its_loss_is_that_of_the_model(config: ModelConfig) -> None:
+    """Run with the model's own weights, the last lines give the loss the lab trains on, up to what is drawn."""
+    model = build_model(config, seed=0).eval()
+    code = pytorch_code(config)
+    names: dict[str, object] = {}
+    before, after = code.split("x = torch.rand", 1)
+    exec(compile(before, "<halves>", "exec"), names)
+    encoder, decoder = names["encoder"], names["decoder"]
+    assert isinstance(encoder, nn.Sequential)
+    assert isinstance(decoder, nn.Sequential)
+    with torch.no_grad():
+        for mine, copy in zip(model.parameters(), [*encoder.parameters(), *decoder.parameters()], strict=True):
+            copy.copy_(mine)
+        if isinstance(model.bottleneck, VectorQuantizedBottleneck):
+            encoder[-1].codebook.copy_(model.bottleneck.words.codebook)  # type: ignore[union-attr, operator]
+    torch.manual_seed(3)
+    exec(compile("x = torch.rand" + after, "<loss>", "exec"), names)
+    x, loss = names["x"], names["loss"]
     assert isinstance(x, Tensor)
     assert isinstance(loss, Tensor)
-    assert isinstance(decoder, nn.Sequential)
     assert x.shape == (16, *config.image_shape)
-    beside = [names["switches"]] if "switches" in names else []
-    torch.testing.assert_close(loss, ((decoder(code, *beside) - x) ** 2).sum() / 16)
+    again = torch.Generator().manual_seed(3)
+    torch.rand(16, *config.image_shape, generator=again)  # the images; what comes next is what the code was drawn from
+    ours = model.loss_terms(x, x, loss_of(config, TrainConfig()), again).total()
+    torch.testing.assert_close(loss, ours)
 
 
 def test_its_comments_tell_the_true_shapes(config: ModelConfig) -> None:
-    layers = describe(config)
+    layers = [layer for layer in describe(config) if layer.op != "first_half"]
     told = [ast.literal_eval(f"({shape},)") for shape in re.findall(r"# \(N, ([\d, ]+)\)", pytorch_code(config))]
     halves = [[layer for layer in layers if layer.part == part] for part in ("encoder", "decoder")]
     assert told == [shape for half in halves for shape in [half[0].in_shape, *(layer.out_shape for layer in half)]]
@@ -99,3 +133,25 @@ def test_it_passes_the_linter(tmp_path: Path) -> None:
         text=True,
     )
     assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 9, 13)])
+def test_a_gif_runs_forward_and_back_with_every_pixel_enlarged(shape: tuple[int, int, int]) -> None:
+    images = torch.rand(4, *shape, generator=torch.Generator().manual_seed(0))
+    images[0, 0, 0, 0], images[0, :, 1, 1] = 1.7, -0.3  # cut off
+    made = Image.open(io.BytesIO(gif(images)))
+    scale = -(-224 // max(shape[1:]))
+    assert made.size == (shape[2] * scale, shape[1] * scale)
+    assert made.n_frames == 6  # 0 1 2 3 2 1
+    for frame, which in enumerate([0, 1, 2, 3, 2, 1]):
+        made.seek(frame)
+        shown = torch.from_numpy(np.asarray(made.convert("RGB")).copy())[scale // 2 :: scale, scale // 2 :: scale]
+        wanted = to_stored(images[which : which + 1])[0].expand(3, -1, -1).permute(1, 2, 0)
+        # grey has its 256 levels in a GIF; colours are the nearest of a palette
+        assert (shown.int() - wanted.int()).abs().float().mean() <= (0 if shape[0] == 1 else 12), frame
+
+
+def test_a_gif_needs_pictures() -> None:
+    for wrong in (torch.zeros(0, 1, 8, 8), torch.zeros(2, 4, 8, 8)):
+        with pytest.raises(ConfigError, match="GIF"):
+            gif(wrong)

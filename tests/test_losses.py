@@ -91,3 +91,20 @@ def test_each_says_what_it_is(loss: ReconstructionLoss) -> None:
     assert loss.title
     assert loss.unit
     assert loss.help.endswith(".")
+
+
+def test_with_its_constant_squared_error_is_the_negative_log_density_of_gaussians_of_variance_a_half() -> None:
+    pre_image, target = batch((5, 3, 9, 13))
+    output = nn.Sigmoid()
+    gaussians = torch.distributions.Normal(output(pre_image), math.sqrt(0.5))
+    amounts = RECONSTRUCTION_LOSSES["mse"].per_sample(pre_image, target, output)
+    with_constant = amounts + 3 * 9 * 13 * RECONSTRUCTION_LOSSES["mse"].constant
+    torch.testing.assert_close(with_constant, -gaussians.log_prob(target).sum((1, 2, 3)))
+
+
+def test_cross_entropy_is_the_negative_log_probability_of_black_and_white_pixels_without_a_constant() -> None:
+    pre_image, target = batch((5, 3, 9, 13))
+    coins = torch.distributions.Bernoulli(logits=pre_image)
+    amounts = RECONSTRUCTION_LOSSES["bce"].per_sample(pre_image, target.round(), nn.Sigmoid())
+    assert RECONSTRUCTION_LOSSES["bce"].constant == 0
+    torch.testing.assert_close(amounts, -coins.log_prob(target.round()).sum((1, 2, 3)))

@@ -10,10 +10,20 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import entropy
 from skimage.metrics import structural_similarity
 
 from aecore.data import load_dataset
-from aecore.metrics import mse, psnr_of_mse, squared_error_per_image, ssim, ssim_per_image
+from aecore.metrics import (
+    ACTIVE_VARIANCE,
+    active_units,
+    mse,
+    perplexity,
+    psnr_of_mse,
+    squared_error_per_image,
+    ssim,
+    ssim_per_image,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -221,3 +231,56 @@ def test_more_noise_is_less_similar() -> None:
     assert similarities == sorted(similarities, reverse=True)
     assert similarities[0] == pytest.approx(1)
     assert similarities[-1] < 0.3
+
+
+# -- codes -------------------------------------------------------------------------------------------------------
+
+
+def test_active_units_are_those_whose_variance_numpy_finds_large_enough() -> None:
+    spreads = torch.logspace(-3, 1, 24)
+    means = spreads * torch.randn((200, 24), generator=torch.Generator().manual_seed(0)) + torch.arange(24)
+    expected = np.var(means.double().numpy(), axis=0, ddof=1) > ACTIVE_VARIANCE
+    assert active_units(means).tolist() == expected.tolist()
+    assert 0 < expected.sum() < 24
+
+
+def test_a_unit_far_from_zero_is_not_active_for_that() -> None:
+    # in float32 the mean of squares less the square of the mean would be off by more than the limit
+    still = 5000 + 1e-3 * torch.randn((1000, 1), generator=torch.Generator().manual_seed(0))
+    assert active_units(still).tolist() == [False]
+    assert active_units(torch.tensor([[5000.0], [5000.5]])).tolist() == [True]
+
+
+def test_the_limit_of_activity_is_that_of_the_source() -> None:
+    assert ACTIVE_VARIANCE == 0.01
+    for variance, active in ((0.0099, False), (0.0101, True)):
+        deviation = math.sqrt(variance / 2)  # of two values, either side of their mean, with variance 2 d^2
+        assert active_units(torch.tensor([[-deviation], [deviation]])).tolist() == [active]
+
+
+@pytest.mark.parametrize(("parts", "words"), [(1, 2), (3, 7), (16, 64)])
+def test_perplexity_is_that_of_scipys_entropy(parts: int, words: int) -> None:
+    chance = torch.Generator().manual_seed(words)
+    chosen = (words * torch.rand((500, parts), generator=chance) ** 2).long()
+    shares = [np.bincount(column, minlength=words) / 500 for column in chosen.T.numpy()]
+    assert perplexity(chosen, words) == pytest.approx(np.mean([np.exp(entropy(share)) for share in shares]))
+
+
+@pytest.mark.parametrize("words", [2, 8, 100])
+def test_perplexity_is_how_many_words_are_in_use(words: int) -> None:
+    everyone = torch.arange(words).repeat(3)[:, None]
+    assert perplexity(everyone, words) == pytest.approx(words)
+    assert perplexity(everyone, 5 * words) == pytest.approx(words), "those never used do not count"
+    assert perplexity(torch.full((30, 1), words - 1), words) == 1
+    assert perplexity(torch.cat([everyone, torch.zeros_like(everyone)], dim=1), words) == pytest.approx((words + 1) / 2)
+
+
+def test_perplexity_of_a_biased_coin_is_its_closed_form() -> None:
+    chosen = torch.tensor([0] * 9 + [1])[:, None]
+    assert perplexity(chosen, 2) == pytest.approx(1 / (0.9**0.9 * 0.1**0.1))
+
+
+def test_perplexity_of_the_largest_code_needs_little_memory() -> None:
+    # one number for each image, part and word would be 20 GB
+    chosen = torch.arange(1024).repeat(10)[:10_000, None].expand(10_000, 256)
+    assert perplexity(chosen, 1024) == pytest.approx(1024, rel=1e-3)

@@ -13,6 +13,7 @@ from resamplers import pairs_that_go_together
 from aecore.errors import ConfigError
 from aecore.models import BODIES, BOTTLENECKS, DOWNSAMPLERS, UPSAMPLERS, ModelConfig, build_model, describe
 from aecore.models.activations import ACTIVATIONS
+from aecore.models.bottlenecks import SPARSITIES
 from aecore.models.config import LARGEST_SIDE, MOST_CHANNELS, SMALLEST_SIDE
 
 
@@ -21,6 +22,7 @@ from aecore.models.config import LARGEST_SIDE, MOST_CHANNELS, SMALLEST_SIDE
     [
         ("body", BODIES),
         ("bottleneck", BOTTLENECKS),
+        ("sparsity", SPARSITIES),
         ("downsample", DOWNSAMPLERS),
         ("upsample", UPSAMPLERS),
         ("activation", ACTIVATIONS),
@@ -66,6 +68,12 @@ def test_images_that_cannot_be_are_refused(shape: object, words: str) -> None:
         ({"hidden_layers": 0}, "from 1 to 4"),
         ({"upsample": "transpose"}, "Did you mean transpose"),
         ({"body": "Conv"}, "Did you mean conv?"),
+        ({"bottleneck": "vae"}, "one of plain, variational"),
+        ({"beta": -0.1}, "from 0 to 100,000"),
+        ({"target_activation": 0.0}, "from 0.001 to 0.5"),
+        ({"target_activation": 1.0}, "from 0.001 to 0.5"),
+        ({"codewords": 1}, "from 2 to 1,024"),
+        ({"word_size": 0}, "from 1 to 32"),
     ],
 )
 def test_sizes_and_names_that_cannot_be_are_refused(bad: dict[str, object], words: str) -> None:
@@ -95,6 +103,10 @@ def test_json_lists_become_shapes_again() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     body=st.sampled_from(list(BODIES)),
+    bottleneck=st.sampled_from(list(BOTTLENECKS)),
+    sparsity=st.sampled_from(list(SPARSITIES)),
+    codewords=st.integers(2, 50),
+    word_size=st.integers(1, 32),
     channels=st.integers(1, MOST_CHANNELS),
     height=st.integers(SMALLEST_SIDE, LARGEST_SIDE),
     width=st.integers(SMALLEST_SIDE, LARGEST_SIDE),
@@ -114,12 +126,18 @@ def test_whatever_is_allowed_can_be_built(
     model = build_model(config, seed=0)
     assert model(images).shape == images.shape
     assert model.encode(images).shape == (2, config.latent_dim)
+    terms = model.loss_terms(images, images, "mse", torch.Generator().manual_seed(0))
+    assert terms.total().isfinite()
 
 
-def test_the_largest_networks_can_be_described() -> None:
+@pytest.mark.parametrize("bottleneck", BOTTLENECKS)
+def test_the_largest_networks_can_be_described(bottleneck: str) -> None:
     for body in BODIES:
         config = ModelConfig(
             body=body,
+            bottleneck=bottleneck,
+            codewords=1024,
+            word_size=1,
             image_shape=(MOST_CHANNELS, LARGEST_SIDE, LARGEST_SIDE),
             latent_dim=256,
             channels=64,
@@ -142,3 +160,20 @@ def test_each_stage_halves_the_sides_and_doubles_the_channels(side: int, stages:
     assert (
         max(layer.out_shape[1] for layer in layers if layer.part == "decoder" and len(layer.out_shape) == 3) < side + 2
     )
+
+
+def test_the_dials_of_a_bottleneck_matter_only_with_it() -> None:
+    own = {
+        "plain": set(),
+        "variational": {"beta"},
+        "sparse": {"sparsity", "sparsity_weight"},
+        "contractive": {"contraction_weight"},
+        "vector_quantized": {"codewords", "word_size", "commitment"},
+    }
+    dials = {name for name, dial in ModelConfig.dials().items() if "bottleneck" in dial.when}
+    assert set(own) == set(BOTTLENECKS)
+    for bottleneck, expected in own.items():
+        config = ModelConfig(bottleneck=bottleneck)
+        assert {name for name in dials if config.matters(name)} == expected
+    assert ModelConfig(bottleneck="sparse", sparsity="kl").matters("target_activation")
+    assert not ModelConfig(bottleneck="plain", sparsity="kl").matters("target_activation")

@@ -11,7 +11,7 @@ from resamplers import a_downsampler_for, pairs_that_go_together
 from torch import Tensor, nn
 
 from aecore.data import load_dataset
-from aecore.models import BODIES, DOWNSAMPLERS, UPSAMPLERS, ModelConfig, build_model
+from aecore.models import BODIES, BOTTLENECKS, DOWNSAMPLERS, UPSAMPLERS, ModelConfig, build_model
 from aecore.models.autoencoder import Autoencoder
 from aecore.models.initialisation import Weighted, fans, weighted_layers
 from aecore.training.loop import mean_image
@@ -50,9 +50,10 @@ def test_fans_are_the_numbers_of_links(layer: Weighted) -> None:
     assert fans(layer) == pytest.approx(connections(layer), rel=1e-6)
 
 
+@pytest.mark.parametrize("bottleneck", BOTTLENECKS)
 @pytest.mark.parametrize("body", BODIES)
-def test_variances_are_as_described(body: str) -> None:
-    model = build_model(ModelConfig(body=body, **WIDE), seed=0)
+def test_variances_are_as_described(body: str, bottleneck: str) -> None:
+    model = build_model(ModelConfig(body=body, bottleneck=bottleneck, **WIDE), seed=0)
     *hidden, last = weighted_layers(model.encoder) + weighted_layers(model.decoder)
     expected = {layer: 1 / fans(layer)[0] for layer in hidden}
     expected |= {layer: 2 / sum(fans(layer)) for layer in (*weighted_layers(model.bottleneck), last)}
@@ -76,9 +77,10 @@ def test_zeros_between_nails_do_not_count_as_inputs() -> None:
 
 
 @pytest.mark.parametrize("downsample", DOWNSAMPLERS)
-def test_networks_that_differ_in_their_upsampler_begin_with_the_same_encoder(downsample: str) -> None:
+@pytest.mark.parametrize("bottleneck", BOTTLENECKS)
+def test_networks_that_differ_in_their_upsampler_begin_with_the_same_encoder(downsample: str, bottleneck: str) -> None:
     rivals = [
-        build_model(ModelConfig(downsample=downsample, upsample=up), seed=3)
+        build_model(ModelConfig(downsample=downsample, upsample=up, bottleneck=bottleneck), seed=3)
         for down, up in pairs_that_go_together()
         if down == downsample
     ]
@@ -87,6 +89,8 @@ def test_networks_that_differ_in_their_upsampler_begin_with_the_same_encoder(dow
         for layers, half in zip(alike, (rival.encoder, rival.bottleneck), strict=True):
             for layer, other in zip(layers, weighted_layers(half), strict=True):
                 assert torch.equal(layer.weight, other.weight)
+        for mine, theirs in zip(rivals[0].bottleneck.buffers(), rival.bottleneck.buffers(), strict=True):
+            assert torch.equal(mine, theirs)
         assert torch.equal(weighted_layers(rival.decoder)[0].weight, weighted_layers(rivals[0].decoder)[0].weight)
 
 
@@ -145,9 +149,10 @@ def test_pixels_that_are_always_black_or_white_stay_within_reach_of_a_sigmoid() 
     assert model(torch.rand(1, 1, 8, 8)).unique().tolist() == pytest.approx([0.01, 0.99])
 
 
+@pytest.mark.parametrize("bottleneck", BOTTLENECKS)
 @pytest.mark.parametrize("body", BODIES)
-def test_a_trained_network_is_left_alone(body: str) -> None:
-    model = build_model(ModelConfig(body=body, image_shape=(1, 8, 8)), seed=0)
+def test_a_trained_network_is_left_alone(body: str, bottleneck: str) -> None:
+    model = build_model(ModelConfig(body=body, bottleneck=bottleneck, image_shape=(1, 8, 8)), seed=0)
     model.start_from(image(1))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.start_from(1 - image(1))
@@ -159,3 +164,19 @@ def test_the_mean_image_is_numpys(count: int) -> None:
     images = torch.randint(256, (count, 3, 4, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     expected = (images.numpy().astype(np.float64) / 255).mean(axis=0)
     np.testing.assert_allclose(mean_image(images).numpy(), expected, rtol=1e-6)
+
+
+def test_networks_that_differ_in_their_bottleneck_begin_with_the_same_features() -> None:
+    models = [build_model(ModelConfig(bottleneck=bottleneck), seed=3) for bottleneck in BOTTLENECKS]
+    for model in models:
+        for mine, first in zip(model.encoder.parameters(), models[0].encoder.parameters(), strict=True):
+            assert torch.equal(mine, first)
+
+
+def test_fresh_words_are_where_fresh_codes_are() -> None:
+    """Else one word would be nearest to all images, and nothing would be told apart."""
+    images = load_dataset("digits").test[:200] / torch.tensor(255.0)
+    for body in BODIES:
+        model = build_model(ModelConfig(body=body, bottleneck="vector_quantized", latent_dim=8), seed=0)
+        with torch.no_grad():
+            assert len(model.encode(images).unique(dim=0)) > 20, body

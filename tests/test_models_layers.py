@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from aecore.checkpoint import Checkpoint
-from aecore.models import BODIES, ModelConfig, build_model, describe
+from aecore.models import BODIES, BOTTLENECKS, ModelConfig, build_model, describe
 from aecore.models.activations import ACTIVATIONS
 from aecore.models.layers import OPERATIONS, flops_per_image, operation_of, parameter_count
 from aecore.training import TrainConfig
@@ -32,13 +32,25 @@ def configs() -> list[ModelConfig]:
     found += [
         ModelConfig(body="mlp", activation=a, hidden_layers=2, image_shape=(3, 9, 13), **small) for a in ACTIVATIONS
     ]
+    found += [ModelConfig(body="mlp", bottleneck=name, **small) for name in BOTTLENECKS]
+    found += [ModelConfig(body="mlp", bottleneck="sparse", sparsity="kl", **small)]
+    found += [
+        ModelConfig(body="mlp", bottleneck="vector_quantized", word_size=size, codewords=5, **small)
+        for size in (1, 3, 8)
+    ]
     for image_shape, stages in (((1, 8, 8), 2), ((3, 9, 13), 3)):
         for down, up in pairs_that_go_together():
             found.append(ModelConfig(image_shape=image_shape, downsample=down, upsample=up, stages=stages, **small))
     return found
 
 
-@pytest.fixture(params=configs(), ids=lambda c: f"{c.body}-{c.downsample}-{c.upsample}-{c.activation}-{c.stages}")
+@pytest.fixture(
+    params=configs(),
+    ids=lambda c: "-".join(
+        str(choice)
+        for choice in (c.body, c.bottleneck, c.sparsity, c.word_size, c.downsample, c.upsample, c.activation, c.stages)
+    ),
+)
 def config(request: pytest.FixtureRequest) -> ModelConfig:
     made: ModelConfig = request.param
     return made
@@ -81,6 +93,10 @@ def run(  # noqa: PLR0911, PLR0912 - one case for each operation, as in any inte
             return unblocked(F.one_hot(switches.pop(), 4) * x[..., None])
         case "pixel_shuffle":
             return F.pixel_shuffle(x, args["factor"])
+        case "first_half":
+            return x[:, : x.shape[1] // 2]
+        case "codewords":
+            return spelled(x, named["codebook"], args["size"])
         case "crop":
             return x[:, :, : args["height"], : args["width"]]
         case "relu":
@@ -93,6 +109,20 @@ def run(  # noqa: PLR0911, PLR0912 - one case for each operation, as in any inte
             return torch.sigmoid(x)
         case unknown:
             raise NotImplementedError(f"teach this interpreter {unknown!r}")
+
+
+def spelled(code: Tensor, codebook: Tensor, size: int) -> Tensor:
+    """Each `size` numbers of each code replaced by the nearest word of their list."""
+    rows = [
+        torch.cat(
+            [
+                min(words[:, : len(part)], key=lambda word, part=part: float((word - part).square().sum()))
+                for part, words in zip(row.split(size), codebook, strict=True)
+            ]
+        )
+        for row in code
+    ]
+    return torch.stack(rows)
 
 
 def blocks(x: Tensor) -> Tensor:
@@ -120,7 +150,9 @@ def test_the_two_files_alone_suffice_to_compute_the_model(config: ModelConfig, t
     with torch.no_grad():
         torch.testing.assert_close(values["encoder"], model.encode(x))
         torch.testing.assert_close(values["decoder"], model(x))
-    assert {name for layer in layers for name in layer["weights"].values()} == set(tensors), "every tensor is used"
+    used = {name for layer in layers for name in layer["weights"].values()}
+    for_training_alone = set(tensors) - used
+    assert for_training_alone <= {"bottleneck.words.counts", "bottleneck.words.sums"}, "every other tensor is used"
 
 
 def test_shapes_are_those_of_the_actual_tensors(config: ModelConfig) -> None:
@@ -157,14 +189,19 @@ def test_parameters_are_counted_as_torch_counts_them(config: ModelConfig) -> Non
     assert parameter_count(layers) == sum(parameter.numel() for parameter in model.parameters())
     sizes = dict(model.named_parameters())
     for layer in layers:
-        assert layer.parameters == sum(sizes[name].numel() for name in layer.weights.values())
+        assert layer.parameters == sum(sizes[name].numel() for name in layer.weights.values() if name in sizes)
+        assert set(layer.weights.values()) <= set(model.state_dict())
 
 
 def test_flops_are_counted_as_torch_counts_them(config: ModelConfig) -> None:
     model = build_model(config, seed=0)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(batch(config)[:1])
-    assert flops_per_image(describe(config)) == counter.get_total_flops() > 0
+    unseen = 0  # torch does not count distances: one product for each number of each word
+    if config.bottleneck == "vector_quantized":
+        parts = -(-config.latent_dim // config.word_size)
+        unseen = 2 * parts * config.codewords * config.word_size
+    assert flops_per_image(describe(config)) == counter.get_total_flops() + unseen > unseen
 
 
 def test_a_configuration_is_described_as_its_network_is(config: ModelConfig) -> None:
@@ -192,3 +229,24 @@ def test_known_counts_of_a_known_network() -> None:
 def test_every_operation_has_a_name_of_its_own() -> None:
     names = [operation.op for operation in OPERATIONS.values()]
     assert len(set(names)) == len(names)
+
+
+def test_what_lies_between_features_and_code_is_told_by_its_operations() -> None:
+    def between(bottleneck: str, **choices: object) -> list[str]:
+        layers = describe(ModelConfig(body="linear", bottleneck=bottleneck, **choices))
+        return [layer.op for layer in layers if layer.part == "encoder"]
+
+    assert between("plain") == between("contractive") == ["flatten", "linear"]
+    assert between("variational") == ["flatten", "linear", "first_half"]
+    assert between("sparse", sparsity="l1") == ["flatten", "linear", "relu"]
+    assert between("sparse", sparsity="kl") == ["flatten", "linear", "sigmoid"]
+    assert between("vector_quantized") == ["flatten", "linear", "codewords"]
+
+
+def test_codewords_are_told_but_not_counted_as_trained_by_gradients() -> None:
+    layers = describe(ModelConfig(body="linear", bottleneck="vector_quantized", latent_dim=5, codewords=7))
+    words = next(layer for layer in layers if layer.op == "codewords")
+    assert (words.in_shape, words.out_shape, words.args) == ((5,), (5,), {"size": 2})
+    assert words.weights == {"codebook": "bottleneck.words.codebook"}
+    assert (words.parameters, words.flops) == (0, 2 * 3 * 7 * 2)
+    assert words.code == "Codewords(5, 7, 2)"

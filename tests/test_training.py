@@ -17,7 +17,8 @@ from aecore.data import ImageDataset, load_dataset
 from aecore.data.image_dataset import to_unit
 from aecore.errors import ConfigError
 from aecore.models import BODIES, BOTTLENECKS, ModelConfig, build_model
-from aecore.models.autoencoder import Autoencoder
+from aecore.models.autoencoder import Autoencoder, LossTerms
+from aecore.models.bottlenecks import EXACT_UNITS
 from aecore.noise import NoiseConfig
 from aecore.training import (
     Evaluated,
@@ -32,7 +33,7 @@ from aecore.training import (
     train,
 )
 from aecore.training import loop as loop_module
-from aecore.training.loop import epoch_order, noise_of_step
+from aecore.training.loop import codes_of_step, epoch_order, noise_of_step
 from aecore.training.optimisers import OPTIMISERS, SCHEDULES
 
 IMAGES, TEST_IMAGES, BATCH = 50, 37, 16
@@ -136,11 +137,11 @@ def test_every_image_is_shown_once_an_epoch_in_an_order_of_its_own(dataset: Imag
     model, config, batches = build_model(CONV, seed=0), config_of(), []
     real = model.loss_terms
 
-    def note(x: Tensor, target: Tensor, loss: str) -> object:
+    def note(x: Tensor, target: Tensor, loss: str, generator: torch.Generator) -> object:
         if model.training:
             assert torch.equal(x, target)
             batches.append(x[:, 0, 0, 0].mul(255).round().int().tolist())
-        return real(x, target, loss)
+        return real(x, target, loss, generator)
 
     model.loss_terms = note  # type: ignore[method-assign, assignment]
     list(train(model, dataset, config))
@@ -519,10 +520,10 @@ def test_the_network_sees_noise_and_is_told_the_clean_images(dataset: ImageDatas
     model, config, calls = build_model(CONV, seed=0), config_of(seed=3, noise=noise), []
     real = model.loss_terms
 
-    def note(x: Tensor, target: Tensor, loss: str) -> object:
+    def note(x: Tensor, target: Tensor, loss: str, generator: torch.Generator) -> object:
         if model.training:
             calls.append((x.clone(), target.clone()))
-        return real(x, target, loss)
+        return real(x, target, loss, generator)
 
     model.loss_terms = note  # type: ignore[method-assign, assignment]
     before = dataset.train.clone()
@@ -601,3 +602,185 @@ def test_a_denoiser_comes_nearer_to_the_clean_images() -> None:
     clean = to_unit(digits.test)
     left_alone = FIXED.corrupt(clean, torch.Generator().manual_seed(0))
     assert looks[-1].mse < float((left_alone - clean).square().mean()) < looks[0].mse
+
+
+# -- with charges ------------------------------------------------------------------------------------------------
+
+# Codes of which one is charged exactly and one by random directions, and words of which some are soon unused.
+CHARGING = {
+    **{name: {"bottleneck": name} for name in BOTTLENECKS},
+    "sparse-kl": {"bottleneck": "sparse", "sparsity": "kl"},
+    "contractive-wide": {"bottleneck": "contractive", "latent_dim": EXACT_UNITS + 4},
+    "vector_quantized-moving": {"bottleneck": "vector_quantized", "codewords": 1024},
+}
+ALL = pytest.mark.parametrize("kind", CHARGING)
+
+
+def charging(kind: str, **choices: object) -> ModelConfig:
+    return ModelConfig(
+        **{"image_shape": (1, 8, 8), "body": "mlp", "hidden_units": 8, "latent_dim": 3, **CHARGING[kind], **choices}
+    )
+
+
+@pytest.fixture
+def _idle_words_move_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aecore.models.codewords.UNUSED", 0.95)
+
+
+@pytest.mark.usefixtures("_idle_words_move_at_once")
+@ALL
+def test_whatever_is_charged_the_seed_decides_all_losses(dataset: ImageDataset, kind: str) -> None:
+    found = []
+    for world in (1, 2):
+        torch.manual_seed(world)
+        before = torch.get_rng_state()
+        events, model = run(dataset, config_of(seed=5), charging(kind))
+        assert torch.equal(torch.get_rng_state(), before), "torch's global generator was touched"
+        found.append((untimed(events), weights_of(model)))
+    assert found[0][0] == found[1][0]
+    assert_equal_weights(found[0][1], found[1][1])
+    assert found[0][0] != untimed(run(dataset, config_of(seed=6), charging(kind))[0])
+
+
+@pytest.mark.usefixtures("_idle_words_move_at_once")
+@ALL
+def test_whatever_is_charged_resuming_anywhere_is_never_having_stopped(dataset: ImageDataset, kind: str) -> None:
+    config = config_of(budget=2, evaluate_every=3, warmup=0.7)
+    straight, model = run(dataset, config, charging(kind))
+    for stop in range(len(straight)):
+        interrupted = build_model(charging(kind), seed=config.seed)
+        state = TrainState(interrupted, config)
+        events = list(itertools.islice(train(interrupted, dataset, config, state), stop))
+        saved = Checkpoint.of(interrupted, state, train_config=config, dataset="noise").to_bytes()
+
+        restored = Checkpoint.from_bytes(saved)
+        resumed = restored.build()
+        torch.manual_seed(stop)
+        events += list(train(resumed, dataset, restored.train_config, restored.resume(resumed)))
+        news = [event for event in untimed(events) if not isinstance(event, Started)]
+        assert news == untimed(straight)[1:], f"stopped after {stop} events"
+        assert_equal_weights(weights_of(resumed), weights_of(model))
+        assert set(weights_of(resumed)) == set(weights_of(model))
+
+
+@ALL
+def test_with_its_own_defaults_no_charge_keeps_a_network_from_learning(kind: str) -> None:
+    digits = load_dataset("digits8")
+    config = TrainConfig(budget=300, budget_unit="steps", evaluate_every=300)
+    first, *_, last = looks_in(run(digits, config, charging(kind, hidden_units=64, latent_dim=12))[0])
+    assert last.loss < first.loss
+    assert last.mse < 0.6 * first.mse, "better than the mean image, which a dead code would give"
+    assert list(last.terms) == list(first.terms)
+
+
+@ALL
+def test_looks_tell_the_terms_and_the_units(dataset: ImageDataset, kind: str) -> None:
+    config, model = config_of(evaluation_images=20), build_model(charging(kind), seed=0)
+    loss = "bce" if kind == "variational" else "mse"
+    for event in train(model, dataset, config):
+        if isinstance(event, Evaluated):
+            result = evaluate(model, dataset.test[:20], loss)
+            assert (event.loss, event.mse) == (result.loss, result.mse)
+            assert (event.terms, event.units) == (result.terms, result.units)
+
+
+@dataclasses.dataclass
+class Ledger:
+    """What a training is told by the model, and what it is trained on."""
+
+    terms: list[LossTerms] = dataclasses.field(default_factory=list)
+    draws: list[Tensor] = dataclasses.field(default_factory=list)
+
+    def keep(self, model: Autoencoder) -> None:
+        real = model.loss_terms
+
+        def note(x: Tensor, target: Tensor, loss: str, generator: torch.Generator) -> LossTerms:
+            found = real(x, target, loss, generator.clone_state())
+            if model.training:
+                self.terms.append(found)
+                self.draws.append(torch.rand(4, generator=generator))
+            return found
+
+        model.loss_terms = note  # type: ignore[method-assign, assignment]
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.25, 0.5, 1.0])
+def test_charges_grow_to_their_full_weight_over_their_share_of_the_budget(dataset: ImageDataset, warmup: float) -> None:
+    model, ledger = build_model(charging("variational", beta=2.0), seed=0), Ledger()
+    ledger.keep(model)
+    events = list(train(model, dataset, config_of(warmup=warmup)))
+    shares = [1.0 if warmup == 0 else min(1.0, step / 12 / warmup) for step in range(12)]
+    assert shares[0] == (0.0 if warmup else 1.0)
+    assert shares[-1] == (1.0 if warmup < 1 else 11 / 12)
+    for event, terms, share in zip(steps_in(events), ledger.terms, shares, strict=True):
+        expected = (terms.reconstruction + share * 2 * terms.bottleneck["kl"]).mean().item()
+        assert event.loss == pytest.approx(expected, rel=1e-6)
+
+
+def test_looks_weigh_charges_as_the_steps_around_them_do(dataset: ImageDataset) -> None:
+    model = build_model(charging("variational", beta=50.0), seed=0)
+    seen = []
+    for event in train(model, dataset, config_of(evaluate_every=2, warmup=0.5)):
+        if isinstance(event, Evaluated):
+            share = min(1.0, event.step / 6)
+            assert event.loss == pytest.approx(event.terms["reconstruction"] + share * 50 * event.terms["kl"])
+            seen.append(share)
+    assert seen == [0, 1 / 3, 2 / 3, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("warmup", [0.1, 1.0])
+@pytest.mark.parametrize("beta", [1e3, 1e5])
+def test_a_charge_that_warms_up_is_no_explosion(beta: float, warmup: float) -> None:
+    config = TrainConfig(budget=120, budget_unit="steps", evaluate_every=3, warmup=warmup)
+    events, _ = run(load_dataset("digits8"), config, charging("variational", hidden_units=64, latent_dim=8, beta=beta))
+    assert isinstance(events[-1], Finished)
+    assert events[-1].reason == "budget", events[-1].message
+
+
+def test_each_step_draws_from_seed_and_step(dataset: ImageDataset) -> None:
+    model, ledger = build_model(charging("variational"), seed=0), Ledger()
+    ledger.keep(model)
+    list(train(model, dataset, config_of(seed=4)))
+    expected = [torch.rand(4, generator=codes_of_step(4, step)) for step in range(12)]
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(ledger.draws, expected, strict=True))
+
+
+def test_codes_and_noise_and_order_are_unrelated() -> None:
+    streams = {
+        kind: {
+            tuple(torch.randperm(20, generator=source(seed, step)).tolist()) for seed in range(20) for step in range(20)
+        }
+        for kind, source in {"codes": codes_of_step, "noise": noise_of_step}.items()
+    }
+    orders = {tuple(epoch_order(seed, epoch, 20).tolist()) for seed in range(20) for epoch in range(20)}
+    assert len(streams["codes"]) == 400
+    assert not streams["codes"] & streams["noise"]
+    assert not streams["codes"] & orders
+
+
+def test_a_plain_torch_loop_gives_the_same_losses_for_a_variational_code(dataset: ImageDataset) -> None:
+    config = config_of(schedule="constant", learning_rate=2e-3, seed=4)
+    events, _ = run(dataset, config, charging("variational", beta=2.0))
+
+    model = build_model(charging("variational"), seed=4)
+    mean = (dataset.train.double() / 255).mean(0).flatten()
+    with torch.no_grad():
+        list(model.parameters())[-1].copy_((mean / (1 - mean)).log())
+    optimiser = torch.optim.Adam(model.parameters(), lr=2e-3, fused=False)
+    losses, step = [], 0
+    for epoch in range(3):
+        for index in epoch_order(4, epoch, IMAGES).split(BATCH):
+            x = dataset.train[index].float() / 255
+            posterior = model.posterior(x)
+            assert posterior is not None
+            mu, logvar = posterior.mean, posterior.log_variance
+            z = mu + (logvar / 2).exp() * torch.randn(mu.shape, generator=codes_of_step(4, step))
+            kl = -0.5 * (1 + logvar - mu**2 - logvar.exp()).sum()
+            bce = nn.functional.binary_cross_entropy(model.decode(z), x, reduction="sum")
+            loss = (bce + 2 * kl) / len(x)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.item())
+            step += 1
+    assert [event.loss for event in steps_in(events)] == pytest.approx(losses, rel=1e-5)

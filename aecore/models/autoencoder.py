@@ -5,7 +5,9 @@ This module knows nothing of datasets, optimisers or files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 
 from aecore.losses import RECONSTRUCTION_LOSSES
 from aecore.models.bodies import BODIES
-from aecore.models.bottlenecks import BOTTLENECKS
+from aecore.models.bottlenecks import BOTTLENECKS, Code, Posterior
 from aecore.models.config import ModelConfig
 from aecore.models.initialisation import initialise, weighted_layers
 from aecore.models.unpooling import Decoder, Encoder
@@ -25,18 +27,30 @@ class LossTerms:
 
     Attributes:
         reconstruction: Summed over the values of each image, (N,).
-        bottleneck: What the bottleneck charges, by name, each (N,).
+        bottleneck: What the bottleneck charges, by name, each (N,), before its weight.
+        weights: How much each charge counts; 1 if not said.
+        units: Each unit's part of the first charge, (N, Z), where it is a sum over units.
     """
 
     reconstruction: Float[Tensor, " n"]
     bottleneck: dict[str, Float[Tensor, " n"]]
+    weights: Mapping[str, float] = field(default_factory=dict)
+    units: Float[Tensor, "n z"] | None = None
 
-    def total(self) -> Float[Tensor, ""]:
-        """The one reduction: all terms added, averaged over the batch."""
+    def total(self, share: float = 1.0) -> Float[Tensor, ""]:
+        """The one reduction: all terms added by their weights, averaged over the batch.
+
+        Args:
+            share: How much of the bottleneck's charges counts, in [0, 1]; less than 1 while they warm up.
+        """
         per_sample = self.reconstruction
-        for term in self.bottleneck.values():
-            per_sample = per_sample + term
+        for name, term in self.bottleneck.items():
+            per_sample = per_sample + share * self.weights.get(name, 1.0) * term
         return per_sample.mean()
+
+    def named(self) -> dict[str, Float[Tensor, " n"]]:
+        """All terms by name, the reconstruction first."""
+        return {"reconstruction": self.reconstruction, **self.bottleneck}
 
 
 class Autoencoder(nn.Module):
@@ -54,16 +68,20 @@ class Autoencoder(nn.Module):
         self.config = config
         body = BODIES[config.body].build(config)
         self.encoder = Encoder(*body.encoder)
-        self.bottleneck = BOTTLENECKS[config.bottleneck].build(body.features, config.latent_dim)
+        self.bottleneck = BOTTLENECKS[config.bottleneck].build(body.features, config)
         self.decoder = Decoder(*body.decoder)
         initialise(self.encoder, self.bottleneck, self.decoder, generator)
         self.safe_rate = body.safe_rate
         self.output: nn.Module = nn.Sigmoid() if body.bounded else nn.Identity()
 
     def encode(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n z"]:
-        """Images (N, C, H, W) in [0, 1] -> codes (N, Z)."""
-        code: Tensor = self.bottleneck(self.encoder(x)).values
+        """Images (N, C, H, W) in [0, 1] -> codes (N, Z): of a distribution its mean, of a choice of words the words."""
+        code: Tensor = self.bottleneck(self.encoder(x))
         return code
+
+    def posterior(self, x: Float[Tensor, "n c h w"]) -> Posterior | None:
+        """The distribution over codes of each image; None unless the bottleneck makes one."""
+        return self.bottleneck.posterior(self.encoder(x))
 
     def decode(self, code: Float[Tensor, "n z"]) -> Float[Tensor, "n c h w"]:
         """Codes (N, Z) -> reconstructions (N, C, H, W); in (0, 1) for every body but the linear one.
@@ -76,7 +94,7 @@ class Autoencoder(nn.Module):
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Images (N, C, H, W) -> their reconstructions, same shape."""
         features, switches = self.encoder.with_switches(x)
-        image: Tensor = self.output(self.decoder(self.bottleneck(features).values, switches))
+        image: Tensor = self.output(self.decoder(self.bottleneck(features), switches))
         return image
 
     @torch.no_grad()
@@ -95,19 +113,39 @@ class Autoencoder(nn.Module):
         values = values.repeat_interleave(bias.numel() // values.numel())
         bias.copy_(values.logit(eps=0.01) if isinstance(self.output, nn.Sigmoid) else values)
 
-    def loss_terms(self, x: Float[Tensor, "n c h w"], target: Float[Tensor, "n c h w"], loss: str) -> LossTerms:
+    def loss_terms(
+        self,
+        x: Float[Tensor, "n c h w"],
+        target: Float[Tensor, "n c h w"],
+        loss: str,
+        generator: torch.Generator | None = None,
+    ) -> LossTerms:
         """The loss of reconstructing `target` from `x`, sample by sample.
 
         Args:
             x: What the encoder sees.
             target: What the decoder should give back; the input itself unless `x` was corrupted.
             loss: A name in `aecore.losses.RECONSTRUCTION_LOSSES`.
+            generator: Where a bottleneck that draws its code draws it from; torch's global one if not given.
         """
-        features, switches = self.encoder.with_switches(x)
-        code = self.bottleneck(features)
+        code, switches = self._charged(x, generator)
         pre_image = self.decoder(code.values, switches)
         reconstruction = RECONSTRUCTION_LOSSES[loss].per_sample(pre_image, target, self.output)
-        return LossTerms(reconstruction, code.terms)
+        return LossTerms(reconstruction, code.terms, code.weights, code.units)
+
+    def _charged(self, x: Tensor, generator: torch.Generator | None) -> tuple[Code, list[Tensor]]:
+        """The code as it is while training, and the switches; what differentiates does so even without gradients."""
+        learning = torch.is_grad_enabled()
+        asks = self.bottleneck.differentiates
+        with torch.inference_mode(False) if asks else nullcontext(), torch.set_grad_enabled(learning or asks):
+            seen = x.clone().requires_grad_() if asks else x
+            features, switches = self.encoder.with_switches(seen)
+            code = self.bottleneck.charged(features, seen, generator)
+        if learning or not asks:
+            return code, switches
+        units = None if code.units is None else code.units.detach()
+        terms = {name: term.detach() for name, term in code.terms.items()}
+        return Code(code.values.detach(), terms, code.weights, units), switches
 
 
 def build_model(config: ModelConfig, seed: int | None = None) -> Autoencoder:

@@ -11,7 +11,7 @@ from aecore.dials import Config, dial
 from aecore.errors import ConfigError
 from aecore.models.activations import ACTIVATION_TITLES
 from aecore.models.bodies import BODIES
-from aecore.models.bottlenecks import BOTTLENECKS
+from aecore.models.bottlenecks import BOTTLENECKS, SPARSITIES
 from aecore.models.parts import Part, titles
 from aecore.models.resampling import DOWNSAMPLERS, UPSAMPLERS
 
@@ -58,7 +58,65 @@ class ModelConfig(Config):
         "plain",
         choices=titles(BOTTLENECKS),
         help="What happens to the code between encoder and decoder.",
+    )
+    beta: float = dial(
+        1.0,
+        low=0,
+        high=100_000,
+        scale="log",
+        when={"bottleneck": ("variational",)},
+        help="Weight of the KL divergence. At 1 the loss is the negative evidence lower bound (ELBO) and nothing else.",
+    )
+    sparsity: str = dial(
+        "l1",
+        label="What is charged",
+        choices=SPARSITIES,
+        when={"bottleneck": ("sparse",)},
+        help="How activity is measured: by the size of each unit, or by how far its mean is from a target.",
+    )
+    sparsity_weight: float = dial(
+        0.1, low=0, high=100, scale="log", when={"bottleneck": ("sparse",)}, help="Weight of the charge for activity."
+    )
+    target_activation: float = dial(
+        0.05,
+        low=0.001,
+        high=0.5,
+        when={"bottleneck": ("sparse",), "sparsity": ("kl",)},
         advanced=True,
+        help="Share of the time a unit should be active.",
+    )
+    contraction_weight: float = dial(
+        0.1,
+        low=0,
+        high=100,
+        scale="log",
+        when={"bottleneck": ("contractive",)},
+        help="Weight of the squared Jacobian of the code.",
+    )
+    codewords: int = dial(
+        64,
+        low=2,
+        high=1024,
+        scale="log",
+        when={"bottleneck": ("vector_quantized",)},
+        help="How many words each list has.",
+    )
+    word_size: int = dial(
+        2,
+        low=1,
+        high=32,
+        when={"bottleneck": ("vector_quantized",)},
+        advanced=True,
+        help="How many numbers of the code one word stands for.",
+    )
+    commitment: float = dial(
+        0.25,
+        low=0,
+        high=100,
+        scale="log",
+        when={"bottleneck": ("vector_quantized",)},
+        advanced=True,
+        help="Weight of the distance between what the encoder gives and its word.",
     )
     downsample: str = dial(
         "stride",

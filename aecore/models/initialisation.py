@@ -8,6 +8,7 @@ This module knows nothing of what the layers are for.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -15,12 +16,15 @@ from torch import nn
 from aecore.models.icnr import ICNRConv2d
 from aecore.models.unpooling import share_of_values
 
+if TYPE_CHECKING:
+    from aecore.models.bottlenecks import Bottleneck
+
 Weighted = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 
 
 @torch.no_grad()
 def initialise(
-    encoder: nn.Sequential, bottleneck: nn.Module, decoder: nn.Sequential, generator: torch.Generator | None = None
+    encoder: nn.Sequential, bottleneck: Bottleneck, decoder: nn.Sequential, generator: torch.Generator | None = None
 ) -> None:
     """Draw the weights of all layers anew; biases become 0.
 
@@ -41,6 +45,7 @@ def initialise(
         _draw(layer, 1 / (share * fans(layer)[0]), generator)
     for layer in weighted_layers(bottleneck):
         _draw(layer, 2 / sum(fans(layer)), generator)
+    bottleneck.draw(generator)
     *hidden, (last, share) = _weighted_with_share(decoder)
     for layer, hidden_share in hidden:
         _draw(layer, 1 / (hidden_share * fans(layer)[0]), generator)

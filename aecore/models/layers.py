@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from aecore.models.autoencoder import Autoencoder, build_model
 from aecore.models.bodies import Crop
+from aecore.models.bottlenecks import FirstHalf
+from aecore.models.codewords import Codewords
 from aecore.models.config import ModelConfig
 from aecore.models.nearest_conv import NearestConv2d
 from aecore.models.unpooling import BedOfNails2d, MaxUnpool2d, SwitchPool2d
@@ -32,10 +34,10 @@ class Layer:
         part: The half it belongs to; the map from features to the code belongs to the encoder.
         op: Name of the operation, a key of `OPERATIONS`.
         args: Its settings, JSON-ready.
-        weights: Role ("weight", "bias") to the tensor's name in the model's state dict.
+        weights: Role ("weight", "bias", "codebook") to the tensor's name in the model's state dict.
         in_shape: Shape of what comes in.
         out_shape: Shape of what goes out.
-        parameters: Number of trained values.
+        parameters: Number of values trained by gradients; codewords follow by other means.
         flops: Floating-point operations for one image; a multiplication and its addition count two. Biases,
             activations and copies are not counted, as in `torch.utils.flop_counter`.
         code: The Python expression that makes this layer, or those it stands for, with `nn` for `torch.nn`.
@@ -167,6 +169,13 @@ OPERATIONS: dict[type[nn.Module], Operation] = {
         _no_macs,
         lambda m: f"nn.PixelShuffle({m.upscale_factor})",
     ),
+    FirstHalf: Operation("first_half", _no_args, _no_macs, lambda _: "FirstHalf()"),
+    Codewords: Operation(
+        "codewords",
+        lambda m: {"size": m.size},
+        lambda m, _, __: m.codebook.numel(),
+        lambda m: f"Codewords({m.latent_dim}, {m.codebook.shape[1]}, {m.size})",
+    ),
     Crop: Operation(
         "crop",
         lambda m: {"height": m.height, "width": m.width},
@@ -202,7 +211,7 @@ def _layers_of(config: ModelConfig) -> list[Layer]:
 
 
 def _walk(model: Autoencoder) -> list[Layer]:
-    tensor_names = {id(tensor): name for name, tensor in model.named_parameters()}
+    tensor_names = {id(tensor): name for name, tensor in model.state_dict(keep_vars=True).items()}
     part_of = {id(module): "decoder" for half in (model.decoder, model.output) for module in half.modules()}
     layers: list[Layer] = []
 
@@ -212,12 +221,13 @@ def _walk(model: Autoencoder) -> list[Layer]:
         values = output[0] if isinstance(output, tuple) else output  # a pooling may give its switches too
         came, went = tuple(inputs[0].shape[1:]), tuple(values.shape[1:])
         own = dict(module.named_parameters(recurse=False))
+        kept = {"codebook": module.codebook} if isinstance(module, Codewords) else {}
         layers.append(
             Layer(
                 part="decoder" if id(module) in part_of else "encoder",
                 op=operation.op,
                 args=operation.args(module),
-                weights={role: tensor_names[id(tensor)] for role, tensor in own.items()},
+                weights={role: tensor_names[id(tensor)] for role, tensor in {**own, **kept}.items()},
                 in_shape=came,
                 out_shape=went,
                 parameters=sum(tensor.numel() for tensor in own.values()),

@@ -4,7 +4,8 @@ from aecore.training.config import TrainConfig
 from aecore.training.evaluation import Evaluation, corrupted, encode, evaluate, reconstruct
 from aecore.training.events import Evaluated, Finished, Started, StepDone, TrainEvent
 from aecore.training.lockstep import Turn, check_lockstep, train_together
-from aecore.training.loop import TrainState, check_fit, check_loss, train
+from aecore.training.loop import TrainState, check_fit, train
+from aecore.training.objective import check_loss, loss_of
 
 __all__ = [
     "Evaluated",
@@ -22,6 +23,7 @@ __all__ = [
     "corrupted",
     "encode",
     "evaluate",
+    "loss_of",
     "reconstruct",
     "train",
     "train_together",

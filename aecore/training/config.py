@@ -10,6 +10,7 @@ from aecore.models.parts import titles
 from aecore.noise import NONE, NoiseConfig
 from aecore.training.optimisers import OPTIMISERS, SCHEDULES
 
+AUTO = "auto"
 BUDGET_UNITS = {"epochs": "Epochs", "steps": "Steps", "seconds": "Seconds"}
 
 
@@ -39,9 +40,10 @@ class TrainConfig(Config):
         help="An epoch shows every training image once; a step is one batch.",
     )
     loss: str = dial(
-        "mse",
-        choices={name: loss.title for name, loss in RECONSTRUCTION_LOSSES.items()},
-        help="What counts as a difference between target and reconstruction.",
+        AUTO,
+        choices={AUTO: "Suits the network", **{name: loss.title for name, loss in RECONSTRUCTION_LOSSES.items()}},
+        help="What counts as a difference between target and reconstruction. If left open: squared error, and for a "
+        "variational code binary cross-entropy where the network allows it.",
     )
     learning_rate: float = dial(
         0.0,
@@ -70,6 +72,15 @@ class TrainConfig(Config):
         choices=titles(SCHEDULES),
         advanced=True,
         help="How the learning rate changes over the budget.",
+    )
+    warmup: float = dial(
+        0.0,
+        label="Warm-up of the charge",
+        low=0,
+        high=1,
+        advanced=True,
+        help="Share of the budget over which what the bottleneck charges, such as a KL divergence, grows to its full "
+        "weight.",
     )
     weight_decay: float = dial(0.0, low=0, high=1, advanced=True, help="Pull of every weight towards zero.")
     evaluate_every: int = dial(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -50,15 +51,20 @@ class Evaluated:
 
     Attributes:
         step: Steps done when it was tried.
-        loss: The same loss as in training: summed over the values of an image, averaged over the images.
+        loss: The same loss as in training at this step, charges that warm up included in their share: summed over the
+            values of an image, averaged over the images.
         mse: Mean squared error per value.
         images: How many test images it was tried on; always the first ones of the test set.
+        terms: The parts of the loss before their weights, by name; without charges only the reconstruction.
+        units: Each unit's part of the first charge, where that is a sum over units; empty otherwise.
     """
 
     step: int
     loss: float
     mse: float
     images: int
+    terms: Mapping[str, float] = field(default_factory=dict)
+    units: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

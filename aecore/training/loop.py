@@ -18,13 +18,11 @@ from torch import Tensor
 
 from aecore.data.image_dataset import ImageDataset, to_unit
 from aecore.errors import ConfigError
-from aecore.losses import RECONSTRUCTION_LOSSES
 from aecore.models.autoencoder import Autoencoder
-from aecore.models.config import ModelConfig
-from aecore.models.layers import describe
 from aecore.training.config import TrainConfig
 from aecore.training.evaluation import evaluate
 from aecore.training.events import Evaluated, Finished, Started, StepDone, TrainEvent
+from aecore.training.objective import check_loss, loss_of
 from aecore.training.optimisers import OPTIMISERS, SCHEDULES, learning_rate
 
 EXPLODED = 100.0  # a loss this many times its first value will not come back by itself
@@ -40,7 +38,7 @@ class TrainState:
         images: Training images used, repeats counted.
         seconds: Time spent in steps.
         clock: Time spent in steps and evaluations: what a budget in seconds is counted against.
-        first_loss: Loss of the very first batch; None before it.
+        first_loss: Loss of the very first batch, with all charges at their full weight; None before it.
         evaluated: Step of the latest evaluation, so that none is skipped or repeated; -1 before the first.
     """
 
@@ -56,7 +54,7 @@ class TrainState:
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
 
     def count_step(self, loss: float, images: int, seconds: float) -> None:
-        """Note that a step was taken: the batch's loss before it, its size, and how long it took."""
+        """Note that a step was taken: the batch's loss before it, fully charged, its size, and how long it took."""
         self.first_loss = loss if self.first_loss is None else self.first_loss
         self.step += 1
         self.images += images
@@ -104,6 +102,11 @@ def noise_of_step(seed: int, step: int) -> torch.Generator:
     return _generator(seed, step, 1)  # the third number keeps this stream apart from that of the orders
 
 
+def codes_of_step(seed: int, step: int) -> torch.Generator:
+    """What a bottleneck draws from in step number `step`, where it draws."""
+    return _generator(seed, step, 2)
+
+
 def _generator(*numbers: int) -> torch.Generator:
     """A generator for these numbers; neighbouring ones give unrelated streams."""
     mixed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
@@ -114,16 +117,6 @@ def mean_image(images: UInt8[Tensor, "n c h w"]) -> Float32[Tensor, "c h w"]:
     """The mean of stored images, in [0, 1]: (N, C, H, W) -> (C, H, W)."""
     parts = [batch.sum(0, dtype=torch.int64) for batch in images.split(1000)]  # all at once would be widened first
     return (torch.stack(parts).sum(0).double() / (255 * len(images))).float()
-
-
-def check_loss(model: ModelConfig, config: TrainConfig) -> None:
-    """Raise `ConfigError` if the loss is not defined for what the network gives; says what would fit."""
-    bounded = describe(model)[-1].op == "sigmoid"
-    if RECONSTRUCTION_LOSSES[config.loss].needs_bounded_output and not bounded:
-        raise ConfigError(
-            f"Loss {config.loss!r} needs reconstructions between 0 and 1, and the {model.body} body gives any number. "
-            "Use loss 'mse', or another body."
-        )
 
 
 def check_fit(model: Autoencoder, dataset: ImageDataset, config: TrainConfig) -> None:
@@ -164,17 +157,21 @@ def train(
     per_epoch, total = config.steps_per_epoch(count), config.total_steps(count)
     interval = config.evaluation_interval(count)
     shown = dataset.test[: config.evaluation_images]
+    reconstruction_loss = loss_of(model.config, config)
 
     def progress() -> float:
         used = state.step / total if total else state.clock / config.budget
         return min(1.0, used)
 
+    def share() -> float:
+        return min(1.0, progress() / config.warmup) if config.warmup else 1.0
+
     def look() -> Evaluated:
         begun = perf_counter()
-        result = evaluate(model, shown, config.loss, config.noise)
+        result = evaluate(model, shown, reconstruction_loss, config.noise, share())
         state.clock += perf_counter() - begun
         state.evaluated = state.step
-        return Evaluated(state.step, result.loss, result.mse, result.images)
+        return Evaluated(state.step, result.loss, result.mse, result.images, result.terms, result.units)
 
     yield Started(state.step, total, per_epoch)
 
@@ -203,7 +200,8 @@ def train(
         rate = state.rate * schedule(progress())
         for group in state.optimiser.param_groups:
             group["lr"] = rate
-        loss = model.loss_terms(x, target, config.loss).total()
+        terms = model.loss_terms(x, target, reconstruction_loss, codes_of_step(config.seed, state.step))
+        loss = terms.total(share())
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         amount = float(loss.detach())
@@ -212,7 +210,7 @@ def train(
             return
         state.optimiser.step()
 
-        state.count_step(amount, len(x), perf_counter() - begun)
+        state.count_step(float(terms.total().detach()), len(x), perf_counter() - begun)
         yield StepDone(state.step, state.step / per_epoch, progress(), amount, rate, state.images, state.seconds)
     yield Finished(state.step, "budget", f"The budget of {config.budget:,} {config.budget_unit} is used up.")
 

@@ -84,4 +84,4 @@ def _widget(name: str, dial: Dial, default: Any, *, bind: bool) -> None:
             st.number_input(label, low, high, value=default, step=1, **about)
     else:
         low_float, high_float = float(dial.low or 0), float(dial.high or 1e9)
-        st.number_input(label, low_float, high_float, value=default, step=default / 2 or 0.001, format="%.5f", **about)
+        st.number_input(label, low_float, high_float, value=default, step=default / 2 or 0.001, format="%g", **about)

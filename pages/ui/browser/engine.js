@@ -19,6 +19,8 @@ const OPERATIONS = {
   bed_of_nails: bedOfNails,
   max_unpool2d: maxUnpool2d,
   pixel_shuffle: pixelShuffle,
+  first_half: firstHalf,
+  codewords,
   crop,
   relu: elementwise((v) => (v > 0 ? v : 0)),
   silu: elementwise((v) => v / (1 + Math.exp(-v))),
@@ -354,6 +356,38 @@ function crop(layer) {
         const from = (c * inH + y) * inW
         for (let x = 0; x < outW; x++, o++) output[o] = input[from + x]
       }
+    }
+    return output
+  }
+}
+
+// Of means and log-variances, the means.
+function firstHalf(layer) {
+  const count = size(layer.out)
+  return (input) => input.subarray(0, count)
+}
+
+// codebook (parts, words, size). Each part of the code is replaced by the nearest word of its own list.
+function codewords(layer, tensor) {
+  const { shape, data: codebook } = tensor("codebook")
+  const [parts, words, length] = shape
+  const output = new Float32Array(size(layer.out))
+  return (input) => {
+    for (let part = 0; part < parts; part++) {
+      const from = part * length
+      const count = Math.min(length, output.length - from) // the last part may be shorter
+      let nearest = 0
+      let least = Infinity
+      for (let word = 0; word < words; word++) {
+        const at = (part * words + word) * length
+        let distance = 0
+        for (let i = 0; i < count; i++) distance += (input[from + i] - codebook[at + i]) ** 2
+        if (distance < least) {
+          least = distance
+          nearest = at
+        }
+      }
+      for (let i = 0; i < count; i++) output[from + i] = codebook[nearest + i]
     }
     return output
   }
