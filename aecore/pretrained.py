@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,31 @@ def denoiser_and_twin(name: str, dataset: str, model: ModelConfig, budget: int) 
     }
 
 
+def planes(dataset: str, model: ModelConfig, budget: int) -> dict[str, Recipe]:
+    """Two recipes for a code of two numbers, plain and variational; body, loss and training are the same."""
+    training = TrainConfig(budget=budget, loss="bce")
+    variational = replace(model, bottleneck="variational")
+    return {
+        f"{dataset}-plane": Recipe(dataset=dataset, model=model, training=training),
+        f"{dataset}-vae": Recipe(dataset=dataset, model=variational, training=training),
+    }
+
+
+def summed_and_averaged(name: str, dataset: str, model: ModelConfig, budget: int) -> dict[str, Recipe]:
+    """A variational recipe, and the same with its reconstruction loss averaged over the pixels instead of summed.
+
+    The second is written as its equal: to divide the one term by the number of pixels is, up to the size of the whole
+    loss, to multiply the weight of the other by it.
+    """
+    pixels = math.prod(DATASETS[dataset].image_shape)
+    training = TrainConfig(budget=budget)
+    summed = replace(model, bottleneck="variational")
+    return {
+        name: Recipe(dataset=dataset, model=summed, training=training),
+        f"{name}-averaged": Recipe(dataset=dataset, model=replace(summed, beta=float(pixels)), training=training),
+    }
+
+
 RECIPES: dict[str, Recipe] = {
     "mnist-linear": Recipe(
         dataset="mnist",
@@ -102,8 +128,17 @@ RECIPES: dict[str, Recipe] = {
     ),
     **denoiser_and_twin("digits-denoiser", "digits", ModelConfig(body="conv", latent_dim=64), 150),
     **denoiser_and_twin("mnist-denoiser", "mnist", ModelConfig(body="conv", latent_dim=128), 15),
+    **planes("digits", ModelConfig(body="mlp", latent_dim=2, hidden_units=128), 300),
+    **planes("mnist", ModelConfig(body="mlp", latent_dim=2, hidden_units=256), 30),
+    **summed_and_averaged("digits-vae-10", "digits", ModelConfig(body="mlp", latent_dim=10, hidden_units=128), 200),
+    **summed_and_averaged("mnist-vae-20", "mnist", ModelConfig(body="mlp", latent_dim=20, hidden_units=256), 20),
     **denoiser_and_twin("mnist-mlp-denoiser", "mnist", ModelConfig(body="mlp", latent_dim=64, hidden_units=128), 15),
 }
+
+PAIRS = {"digits": ("digits-plane", "digits-vae"), "mnist": ("mnist-plane", "mnist-vae")}
+"""By dataset, two shipped models with a code of two numbers that differ in their bottleneck: plain, variational."""
+AVERAGED = {"digits-vae-10": "digits-vae-10-averaged", "mnist-vae-20": "mnist-vae-20-averaged"}
+"""Shipped variational models, each with the one whose loss was averaged over the pixels."""
 
 TWINS = {recipe.twin: name for name, recipe in RECIPES.items() if recipe.twin}
 """Denoisers by the name of the same network trained without noise."""
@@ -210,16 +245,19 @@ def shipped_names(weights: Path = WEIGHTS) -> list[str]:
 
 
 def best_match(dataset: str, model: ModelConfig, noise: NoiseConfig = NONE, weights: Path = WEIGHTS) -> str | None:
-    """The shipped model of this dataset most like what is asked for: with noise or without, and the same body.
+    """The shipped model of this dataset most like what is asked for; None without any of this dataset.
 
-    None without any of this dataset.
+    What counts is, in this order: noise or not, the bottleneck, the body, and about as long a code.
     """
     candidates = []
     for name in shipped_names(weights):
         card = json.loads((weights / name / CARD_FILE).read_text(encoding="utf-8"))
         if card["dataset"]["name"] == dataset:
             noisy = NoiseConfig.from_dict(card["training"].get("noise", {})).on
-            candidates.append((noisy != noise.on, card["model"]["body"] != model.body, name in TWINS, name))
+            theirs = ModelConfig.from_dict(card["model"])
+            rank = (noisy != noise.on, theirs.bottleneck != model.bottleneck, theirs.body != model.body)
+            odd = name in TWINS or name in AVERAGED.values()
+            candidates.append((*rank, odd, abs(math.log(theirs.latent_dim / model.latent_dim)), name))
     return min(candidates)[-1] if candidates else None
 
 

@@ -124,7 +124,9 @@ def test_the_curves_of_a_run(store: RunStore) -> None:
     assert train[-1].values["epoch"] == pytest.approx(20 / -(-len(load_dataset("digits8").train) // 32))
     test = [point for point in points if point.kind == "test"]
     assert [point.step for point in test] == [0, 10, 20]
-    assert set(test[0].values) == {"epoch", "loss", "mse", "images"}
+    assert set(test[0].values) == {"epoch", "loss", "mse", "images", "term reconstruction"}
+    assert test[0].terms == {"reconstruction": pytest.approx(test[0].values["loss"])}
+    assert test[0].units == []
     assert test[-1].values["loss"] < test[0].values["loss"]
 
 

@@ -5,7 +5,7 @@ This module knows nothing of databases or processes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -17,6 +17,9 @@ from safetensors.numpy import save as save_arrays
 from aecore.models.config import ModelConfig
 from aecore.runs.states import UNFINISHED_STATES, State, Wanted
 from aecore.training.config import TrainConfig
+
+GRID_SIDE = 8
+TERM, UNIT = "term ", "unit "
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +87,8 @@ class Point:
         id: Grows with time over all runs; ask the store for points after the last one seen.
         step: Steps done.
         kind: "train" for an average over the steps since the point before, "test" for a look at the test set.
-        values: Numbers by name; `loss` is summed over the values of an image.
+        values: Numbers by name; `loss` is summed over the values of an image. A look at the test set also has the
+            parts of the loss, named with `TERM` before them, and each unit's part of the first charge, see `by_unit`.
         rival: Whose they are in a comparison; empty otherwise.
     """
 
@@ -93,6 +97,21 @@ class Point:
     kind: Literal["train", "test"]
     values: dict[str, float]
     rival: str = ""
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """The parts of the loss by name, before their weights."""
+        return {name.removeprefix(TERM): value for name, value in self.values.items() if name.startswith(TERM)}
+
+    @property
+    def units(self) -> list[float]:
+        """Each unit's part of the first charge, where that is a sum over units."""
+        return [value for name, value in self.values.items() if name.startswith(UNIT)]  # written in their order
+
+
+def by_unit(amounts: Iterable[float]) -> dict[str, float]:
+    """Amounts per unit of the code as numbers by name, for a point."""
+    return {f"{UNIT}{number}": amount for number, amount in enumerate(amounts)}
 
 
 @dataclass(frozen=True)
@@ -103,21 +122,29 @@ class Snapshot:
         step: Steps done.
         reconstructions: (N, C, H, W) uint8, of the stage's targets; in a comparison (R, N, C, H, W), rival by rival.
         codes: (M, 2) float32, of the stage's labelled images; empty when the code is not two numbers.
+        grid: (K, C, H, W) uint8 where the code is two numbers: what the decoder makes of the middles of the
+            `GRID_SIDE` x `GRID_SIDE` cells of `box`, row by row from the top, where the second number is highest.
+        box: The smaller and the larger coordinates of that grid's edges, (2, 2) float32.
     """
 
     step: int
     reconstructions: NDArray[np.uint8]
     codes: NDArray[np.float32]
+    grid: NDArray[np.uint8] | None = None
+    box: NDArray[np.float32] | None = None
 
     def to_bytes(self) -> bytes:
         """The arrays, for the store."""
-        return save_arrays({"reconstructions": self.reconstructions, "codes": self.codes})
+        plane: dict[str, NDArray[Any]] = {}
+        if self.grid is not None and self.box is not None:
+            plane = {"grid": self.grid, "box": self.box}
+        return save_arrays({"reconstructions": self.reconstructions, "codes": self.codes, **plane})
 
     @classmethod
     def from_bytes(cls, step: int, data: bytes) -> Snapshot:
         """What `to_bytes` gave, with its step."""
         arrays = load_arrays(data)
-        return cls(step, arrays["reconstructions"], arrays["codes"])
+        return cls(step, arrays["reconstructions"], arrays["codes"], arrays.get("grid"), arrays.get("box"))
 
 
 @dataclass(frozen=True)

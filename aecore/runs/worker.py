@@ -14,14 +14,19 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
+from aecore.analysis.latent import Box, box_of, decode_grid
 from aecore.checkpoint import Checkpoint
 from aecore.compare import measure_rival, scores_on, watched_images
 from aecore.data import load_dataset
+from aecore.data.image_dataset import to_stored
 from aecore.errors import AecoreError
 from aecore.fit import measure
 from aecore.models.autoencoder import Autoencoder, build_model
-from aecore.runs.records import Run, Snapshot, Stage, pack, unpack
+from aecore.runs.records import GRID_SIDE, TERM, Run, Snapshot, Stage, by_unit, pack, unpack
 from aecore.runs.states import State
 from aecore.runs.store import NewPoint, RunLostError, RunStore
 from aecore.runs.threads import ThreadChooser, share_of_cores
@@ -204,7 +209,8 @@ class _Worker:
         elif isinstance(event, Evaluated):
             epoch = event.step / self.steps_per_epoch
             values = {"epoch": epoch, "loss": event.loss, "mse": event.mse, "images": float(event.images)}
-            self.looks.append((event.step, "test", {**values, **self._meters(rival)}, rival.name))
+            parts = {**{TERM + name: amount for name, amount in event.terms.items()}, **by_unit(event.units)}
+            self.looks.append((event.step, "test", {**values, **parts, **self._meters(rival)}, rival.name))
         elif event.reason == "diverged":
             rival.diverged = event.message
 
@@ -231,6 +237,7 @@ class _Worker:
         noise = self.run.training.noise
         pictures = [reconstruct(rival.model, self.shown, noise).numpy() for rival in rivals]
         codes = encode(rivals[0].model, self.dataset.test[: STAGE_CODES if self.plane else 0])
+        grid, box = self._grid(rivals[0].model, codes) if self.plane else (None, None)
         last = max((rival.last for rival in rivals if rival.last), key=lambda step: step.step, default=None)
         self.store.report(
             self.run.id,
@@ -239,12 +246,21 @@ class _Worker:
             step=self.step,
             progress=last.progress if last else None,
             points=points,
-            snapshot=Snapshot(self.step, np.stack(pictures) if self.run.rivals else pictures[0], codes.numpy()),
+            snapshot=Snapshot(
+                self.step, np.stack(pictures) if self.run.rivals else pictures[0], codes.numpy(), grid, box
+            ),
         )
         self.looks = []
         for rival in rivals:
             rival.reported()
         self.reported_at = time.monotonic()
+
+    def _grid(self, model: Autoencoder, codes: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        """What the decoder makes of the part of the plane where codes are, and where that is; see `Snapshot`."""
+        whole = box_of(codes, margin=0.1)
+        half = (whole.high - whole.low) / (2 * GRID_SIDE)
+        _, pictures = decode_grid(model, GRID_SIDE, box=Box(whole.low + half, whole.high - half))
+        return to_stored(pictures).numpy(), torch.stack([whole.low, whole.high]).float().numpy()
 
     def _save(self, metrics: Mapping[str, dict[str, Any]] | None = None) -> None:
         """Keep all models as one checkpoint, with their final numbers if there are any."""

@@ -16,6 +16,7 @@ from aecore.data import DATASETS
 from aecore.losses import RECONSTRUCTION_LOSSES
 from aecore.metrics import psnr_of_mse
 from aecore.runs.records import Point, Run, Snapshot, Stage
+from aecore.training import loss_of
 from pages.ui import charts, lab
 from pages.ui.palette import current
 from pages.ui.strip import StripRow, image_strip
@@ -144,7 +145,9 @@ def _loss_chart(run: Run, points: list[Point]) -> dict[str, Any]:
         for kind in ("train", "test")
     )
     looked_at = min(run.training.evaluation_images, DATASETS[run.dataset].test_size)
-    return charts.loss_chart(train, test, current(), RECONSTRUCTION_LOSSES[run.training.loss].unit, looked_at)
+    return charts.loss_chart(
+        train, test, current(), RECONSTRUCTION_LOSSES[loss_of(run.model, run.training)].unit, looked_at
+    )
 
 
 def _steady(run: Run, name: str, draw: Callable[[], dict[str, Any]]) -> dict[str, Any]:
