@@ -19,7 +19,12 @@ from tqdm import tqdm
 
 import aecore
 from aecore import pretrained
+from aecore.analysis.bound import importance_weighted_bound, kl_per_unit, posteriors
 from aecore.analysis.denoising import DENOISERS, Mean, Measured, denoising_curve, part_of, trained
+from aecore.analysis.disentangling import factor_correlations
+from aecore.analysis.latent import box_of
+from aecore.analysis.neighbours import covered_share, knn_accuracy, nothing_share
+from aecore.analysis.subspace import principal_angles
 from aecore.checkpoint import Checkpoint, make_folder
 from aecore.compare import compare, rival_configs, summary
 from aecore.data import DATASETS, is_available, load_dataset
@@ -27,10 +32,24 @@ from aecore.data.image_dataset import ImageDataset
 from aecore.dials import Config, Dial
 from aecore.errors import AecoreError, CheckpointError, ConfigError
 from aecore.fit import fit
+from aecore.metrics import active_units
 from aecore.models import BODIES, BOTTLENECKS, DOWNSAMPLERS, UPSAMPLERS, ModelConfig
+from aecore.models.autoencoder import Autoencoder
 from aecore.models.parts import Part
 from aecore.noise import CORRUPTIONS, Corruption, NoiseConfig, check_strength
-from aecore.training import Evaluated, Finished, Started, StepDone, TrainConfig, TrainEvent, Turn, check_loss, evaluate
+from aecore.training import (
+    Evaluated,
+    Finished,
+    Started,
+    StepDone,
+    TrainConfig,
+    TrainEvent,
+    Turn,
+    check_loss,
+    encode,
+    evaluate,
+    loss_of,
+)
 from aecore.training.config import BUDGET_UNITS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -244,7 +263,7 @@ def evaluate_command(folder: Path, dataset: str | None, as_json: bool) -> None:
     data = load_with_bar(dataset or checkpoint.dataset)
     check_images(checkpoint.model_config, data)
     training = checkpoint.train_config
-    result = evaluate(checkpoint.build(), data.test, training.loss, training.noise)
+    result = evaluate(checkpoint.build(), data.test, loss_of(checkpoint.model_config, training), training.noise)
     tell(
         {"test_mse": result.mse, "test_psnr": result.psnr, "test_loss": result.loss, "images": result.images},
         as_json,
@@ -319,6 +338,78 @@ def denoise_command(
 def _and_half(mean: Mean, digits: int) -> str:
     """A mean and half of its confidence interval."""
     return f"{mean.value:.{digits}f} ± {(mean.high - mean.low) / 2:.{digits}f}"
+
+
+@cli.command("latent")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--dataset", type=click.Choice(list(DATASETS)), help="Data to code; what it was trained on if not said.")
+@click.option("--neighbours", type=BUDGET, default=5, show_default=True, help="How many nearest codes vote on a class.")
+@click.option(
+    "--samples", type=BUDGET, default=50, show_default=True, help="Codes drawn for each image, for the bound."
+)
+@click.option("--images", type=click.IntRange(min=3), help="Only so many images of either set; all if not said.")
+@json_option
+def latent_command(
+    folder: Path, dataset: str | None, neighbours: int, samples: int, images: int | None, as_json: bool
+) -> None:
+    """Measure the code of a trained model: what it keeps, what it costs, what its units stand for."""
+    checkpoint = Checkpoint.load(folder)
+    data = load_with_bar(dataset or checkpoint.dataset)
+    check_images(checkpoint.model_config, data)
+    model, loss = checkpoint.build(), loss_of(checkpoint.model_config, checkpoint.train_config)
+    train, test = data.train[:images], data.test[:images]
+    train_codes, test_codes = encode(model, train), encode(model, test)
+    results: dict[str, Any] = {
+        "train_images": len(train),
+        "test_images": len(test),
+        "neighbours": neighbours,
+        "knn_accuracy": knn_accuracy(
+            train_codes, data.train_labels[:images], test_codes, data.test_labels[:images], neighbours
+        ),
+    }
+    with measuring_bar() as progress:
+        results |= _variational_numbers(model, test, loss, samples, progress)
+    if model.config.body == "linear":
+        results["largest_principal_angle"] = float(principal_angles(model, train)[-1])
+    if model.config.latent_dim == 2:
+        box = box_of(train_codes)
+        results["nothing_share"] = nothing_share(model, box, train, test)
+        results["covered_share"] = covered_share(train_codes, box)
+    if data.test_factors:
+        factors = {name: values[:images] for name, values in data.test_factors.items()}
+        results["factor_correlations"] = factor_correlations(test_codes, factors).to_dict()
+    if as_json:
+        click.echo(json.dumps(results))
+        return
+    correlations = results.pop("factor_correlations", None)
+    units = results.pop("kl_per_unit", None)
+    tell(results, as_json)
+    if units is not None:
+        click.echo(_row("kl_per_unit", units))
+    if correlations is not None:
+        for name, row in correlations["values"].items():
+            click.echo(_row(f"{name} ({correlations['kinds'][name]})", row))
+
+
+def _variational_numbers(
+    model: Autoencoder, images: Any, loss: str, samples: int, progress: Callable[[float], None]
+) -> dict[str, Any]:
+    """What there is to say of a code that is a distribution; nothing of another."""
+    posterior = posteriors(model, images)
+    if posterior is None:
+        return {}
+    numbers = {
+        "kl_per_unit": kl_per_unit(posterior).tolist(),
+        "active_units": int(active_units(posterior.mean).sum()),
+    }
+    if model.config.matters("upsample") and model.config.upsample == "max_unpool":
+        return numbers  # its decoder is told more than the code, so there is no likelihood to bound
+    bound = importance_weighted_bound(model, images, loss, samples, progress=progress)
+    return {**numbers, "samples": samples, "importance_weighted_bound": bound}
+
+
+def _row(name: str, numbers: list[float]) -> str:
+    return f"{name:<18} " + " ".join(f"{number:.3g}" for number in numbers)
 
 
 @cli.command("datasets")

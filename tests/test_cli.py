@@ -13,6 +13,7 @@ from typing import Any
 import click
 import pytest
 import torch
+from sklearn.neighbors import KNeighborsClassifier
 
 from aecore import __main__ as command_line
 from aecore import pretrained
@@ -21,9 +22,9 @@ from aecore.analysis.denoising import DENOISERS
 from aecore.checkpoint import CARD_FILE, Checkpoint
 from aecore.data import DATASETS, load_dataset
 from aecore.errors import DataError
-from aecore.models import BODIES, BOTTLENECKS, DOWNSAMPLERS, UPSAMPLERS, ModelConfig
+from aecore.models import BODIES, BOTTLENECKS, DOWNSAMPLERS, UPSAMPLERS, ModelConfig, build_model
 from aecore.noise import CORRUPTIONS, NoiseConfig
-from aecore.training import StepDone, TrainConfig, TrainEvent, evaluate
+from aecore.training import StepDone, TrainConfig, TrainEvent, encode, evaluate
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAIN = ["train", "--dataset", "digits8", "--body", "mlp", "--hidden-units", "8", "--latent-dim", "2", "--steps", "5"]
@@ -131,6 +132,100 @@ def test_a_shipped_model_can_be_evaluated(run: Callable[..., Outcome]) -> None:
     assert parse(out)["test_mse"] == pytest.approx(card["metrics"]["test_mse"], rel=1e-4)
 
 
+# -- latent ------------------------------------------------------------------------------------------------------
+
+
+def untrained(folder: Path, dataset: str, loss: str = "auto", **settings: Any) -> Checkpoint:
+    """Kept in `folder`: a model as it begins, for measures of which only the names and the plumbing are looked at."""
+    data = load_dataset(dataset)
+    model = ModelConfig(image_shape=data.image_shape, **settings)
+    checkpoint = Checkpoint.of(
+        build_model(model, seed=0),
+        train_config=TrainConfig(loss=loss),
+        dataset=dataset,
+        dataset_checksum=data.checksum,
+        metrics={},
+        command="",
+    )
+    checkpoint.save(folder)
+    return checkpoint
+
+
+def test_latent_says_of_every_code_what_it_keeps(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    checkpoint = untrained(tmp_path, "digits8", body="mlp", hidden_units=8, latent_dim=3)
+    status, out, err = run("latent", tmp_path, "--neighbours", 3, "--json")
+    data, model = load_dataset("digits8"), checkpoint.build()
+    codes, test_codes = encode(model, data.train), encode(model, data.test)
+    expected = KNeighborsClassifier(3).fit(codes, data.train_labels).score(test_codes, data.test_labels)
+    assert (status, err) == (0, "")
+    assert parse(out) == {"train_images": 1437, "test_images": 360, "neighbours": 3, "knn_accuracy": expected}
+
+
+def test_latent_says_of_a_plane_of_codes_how_full_it_is(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    untrained(tmp_path, "digits8", body="mlp", hidden_units=8, latent_dim=2)
+    _, out, _ = run("latent", tmp_path, "--images", 100, "--json")
+    results = parse(out)
+    assert (results["train_images"], results["test_images"]) == (100, 100)
+    assert 0 <= results["nothing_share"] <= 1
+    assert 0 < results["covered_share"] <= 100 / 400
+
+
+def test_latent_says_of_a_variational_code_what_it_costs(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    untrained(tmp_path, "digits8", body="mlp", hidden_units=8, latent_dim=3, bottleneck="variational")
+    found = {}
+    for samples in (1, 20):
+        status, out, _ = run("latent", tmp_path, "--samples", samples, "--json")
+        assert status == 0
+        found[samples] = parse(out)
+    assert len(found[1]["kl_per_unit"]) == 3
+    assert found[1]["kl_per_unit"] == found[20]["kl_per_unit"]
+    assert found[20]["samples"] == 20
+    assert 0 <= found[20]["active_units"] <= 3
+    assert 0 < found[20]["importance_weighted_bound"] < found[1]["importance_weighted_bound"]
+
+
+def test_latent_gives_no_bound_where_the_decoder_is_told_more(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    untrained(tmp_path, "digits8", bottleneck="variational", downsample="maxpool", upsample="max_unpool", latent_dim=3)
+    status, out, _ = run("latent", tmp_path, "--json")
+    assert status == 0
+    assert "kl_per_unit" in parse(out)
+    assert "importance_weighted_bound" not in parse(out)
+
+
+def test_latent_says_how_far_a_linear_code_is_from_pca(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    untrained(tmp_path, "digits8", body="linear", latent_dim=4)
+    _, out, _ = run("latent", tmp_path, "--json")
+    assert 45 < parse(out)["largest_principal_angle"] <= 90, "untrained: a random subspace of 64 values"
+
+
+def test_latent_holds_a_code_of_shapes_against_what_made_them(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    untrained(tmp_path, "shapes_grey", body="mlp", hidden_units=8, latent_dim=4)
+    _, out, _ = run("latent", tmp_path, "--images", 300, "--json")
+    table = parse(out)["factor_correlations"]
+    assert list(table["values"]) == ["shape", "x", "y", "scale", "rotation", "shade"]
+    assert {len(row) for row in table["values"].values()} == {4}
+    assert (table["kinds"]["shape"], table["kinds"]["rotation"], table["kinds"]["x"]) == (
+        "class",
+        "circular",
+        "monotone",
+    )
+    _, out, _ = run("latent", tmp_path, "--images", 300)
+    rows = [line.split() for line in out.splitlines()]
+    assert ["rotation", "(circular)"] in [row[:2] for row in rows]
+    assert all(len(row) == 6 for row in rows if row[1].startswith("("))
+
+
+def test_latent_goes_by_another_set_if_asked_and_by_none_of_another_shape(
+    run: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    untrained(tmp_path, "shapes", body="mlp", hidden_units=8, latent_dim=4)
+    status, out, _ = run("latent", tmp_path, "--dataset", "shapes_gradient", "--images", 50, "--json")
+    assert status == 0
+    assert "slope_x" in parse(out)["factor_correlations"]["values"]
+    assert_one_clear_line(run("latent", tmp_path, "--dataset", "digits"), ["(3, 32, 32)", "(1, 28, 28)"])
+    assert_one_clear_line(run("latent", tmp_path, "--images", 3), ["5 neighbours of 3", "1 to 3"])
+
+
 # -- lists and help ----------------------------------------------------------------------------------------------
 
 
@@ -216,6 +311,9 @@ BAD: dict[str, tuple[list[str], list[str]]] = {
     ),
     "no such folder": (["evaluate", "nowhere"], ["nowhere holds no card.json", "aecore train --out"]),
     "no folder at all": (["evaluate"], ["Missing argument 'FOLDER'"]),
+    "latent of nothing": (["latent", "nowhere"], ["nowhere holds no card.json"]),
+    "latent without a folder": (["latent"], ["Missing argument 'FOLDER'"]),
+    "latent with no neighbours": (["latent", "nowhere", "--neighbours", "0"], ["--neighbours", "0", "1"]),
     "unknown weights": (["weights", "--only", "nonsense"], ["--only", "'nonsense'", "mnist-conv"]),
     "images of another shape": (
         ["evaluate", str(pretrained.WEIGHTS / "digits-linear"), "--dataset", "shapes"],

@@ -28,6 +28,7 @@ REGISTRIES = [
     ("aecore.data", "DATASETS", "data.md"),
     ("aecore.models", "BODIES", "models.md"),
     ("aecore.models", "BOTTLENECKS", "models.md"),
+    ("aecore.analysis.views", "VIEWS", "latent.md"),
     ("aecore.models", "UPSAMPLERS", "models.md"),
     ("aecore.models", "DOWNSAMPLERS", "models.md"),
     ("aecore.noise", "CORRUPTIONS", "denoising.md"),

@@ -26,6 +26,8 @@ SIZE = 32
 TRAIN_SIZE, TEST_SIZE = 20_000, 4_000
 MID_GREY = 128
 SEED = 0
+PERIODS: Mapping[str, float] = {"rotation": 2 * math.pi, "hue": 1.0}
+"""Factors that come round again, and after how much."""
 
 _PLACE = (11.25, 20.75)  # the widest shape, turned any way, leaves the outermost pixels clear
 _SCALE = (7.0, 11.0)
