@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from aecore.runs.records import Run
     from pages.ui.denoising.choices import Choice
 
-USUAL_NOISE = "gaussian"
+USUAL = {"corruption": "gaussian"}
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def lab_of_noise() -> None:
         choice = on_the_bench(run)
     st.subheader("Train a denoiser of your own", anchor=False)
     st.markdown("The same as on the page *Train*, with noise. When it has ended it stands on the bench above.")
-    training(run, me, USUAL_NOISE)
+    training(run, me, USUAL)
     own_runs(me)
     if choice is not None:
         measured_last(choice)
@@ -46,6 +46,7 @@ def lab_of_noise() -> None:
 
 def on_the_bench(run: Run | None) -> Choice | None:
     """The choice of a network, the bench, and the filters of its first layer; None if there is nothing to choose."""
+    from pages.ui.chooser import choose_network
     from pages.ui.denoising import choices
     from pages.ui.denoising.first_layer import first_layers
 
@@ -53,15 +54,13 @@ def on_the_bench(run: Run | None) -> Choice | None:
     if not titles:
         st.info("There is no trained denoiser in this copy of the lab. Train one below, or run `make weights`.")
         return None
-    choices.put_new_run_on_the_bench(run, titles)
-    key = st.selectbox(
-        "Network on the bench",
-        list(titles),
-        format_func=titles.__getitem__,
-        key=choices.CHOSEN,
-        help="The shipped denoisers, the same networks trained without noise, and the run you trained below.",
+    key = choose_network(
+        choices.CHOSEN,
+        titles,
+        run,
+        label="Network on the bench",
+        help_text="The shipped denoisers, the same networks trained without noise, and the run you trained below.",
     )
-    st.query_params[choices.CHOSEN] = key
     choice = choices.choose(key, run)
     turning(choice)
     first_layers(choice)

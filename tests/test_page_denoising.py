@@ -25,6 +25,7 @@ from aecore.noise import CORRUPTIONS, NoiseConfig, corrupt
 from aecore.runs.store import RunStore
 from aecore.runs.worker import work
 from aecore.training import TrainConfig
+from pages.ui.chooser import YOURS
 from pages.ui.denoising import bench, choices
 
 LITTLE = ModelConfig(image_shape=(1, 8, 8), body="mlp", hidden_units=16, latent_dim=4)
@@ -87,7 +88,7 @@ def test_a_run_that_has_ended_stands_on_the_bench(store: RunStore) -> None:
     work(store, run_id)
     at = open_page(run=run_id)
     assert not at.exception
-    assert at.selectbox(key="denoiser").value == choices.YOURS
+    assert at.selectbox(key="denoiser").value == YOURS
     assert "Masking 0.5 of the pixels" in at.selectbox(key="denoiser").options[0]
     at.selectbox(key="denoiser").set_value("digits-denoiser").run()
     assert not at.exception
@@ -193,10 +194,10 @@ def test_filters_are_measured_where_the_lab_ships_no_curves(store: RunStore, mon
     assert curves is not None
     assert set(curves["rows"]) == set(few)
     assert curves["images"] == 10
-    choice = choices.choose(choices.YOURS, store.get(run_id))
+    choice = choices.choose(YOURS, store.get(run_id))
     everything = choices.curves_of(choice, "masking")
     assert everything is not None
-    assert set(everything["rows"]) == {choices.YOURS, *few}
+    assert set(everything["rows"]) == {YOURS, *few}
     st.cache_resource.clear()
 
 

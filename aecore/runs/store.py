@@ -253,6 +253,13 @@ class RunStore:
                 select(schema.checkpoints.c.data).where(schema.checkpoints.c.run_id == run_id)
             ).scalar_one_or_none()
 
+    def checkpoint_step(self, run_id: str) -> int | None:
+        """At which step the latest checkpoint was made, without fetching it; None if there is none."""
+        with self.database.reading() as connection:
+            return connection.execute(
+                select(schema.checkpoints.c.step).where(schema.checkpoints.c.run_id == run_id)
+            ).scalar_one_or_none()
+
     # -- what workers do -----------------------------------------------------------------------------------------
 
     def count_computing(self, executor: str) -> int:

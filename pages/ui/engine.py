@@ -21,10 +21,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from aecore.errors import CheckpointError
+from pages.ui.browser import source
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"  # aecore.pretrained.WEIGHTS, whose module loads torch
 BODY_LABELS = {"linear": "Linear", "mlp": "Fully connected", "conv": "Convolutional"}
 FILES = ("card.json", "model.safetensors")
+_KEEPER = st.components.v2.component("browser_keeper", js=source("keeper.js"))
 LAYER_KEYS = ("part", "op", "in", "out", "weights", "args")
 
 
@@ -55,6 +57,14 @@ def browser_model(folder: Path) -> dict[str, Any]:
             f"{folder} holds no model.safetensors. Make the shipped models with `make weights`."
         ) from error
     return _read(str(folder), changed)
+
+
+def keep(key: str, *packed: dict[str, Any]) -> None:
+    """Send models, and whatever else has a `digest`, to the browser, where `whenKept` (`browser/kept.js`) finds them.
+
+    What was sent before under this key is not sent again. There may be several keys on a page.
+    """
+    _KEEPER(key=f"{key}_kept", data=(list(packed),), height=1)
 
 
 def floats_to_json(values: NDArray[Any]) -> dict[str, Any]:

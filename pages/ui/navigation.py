@@ -78,6 +78,27 @@ PAGES: dict[str, Page] = {
         invitation="Turn the noise while you watch it vanish, on digits or your own drawing, and see who wins: the "
         "autoencoder, a classical filter, or doing nothing.",
     ),
+    "latent_space": Page(
+        path="pages/5_Latent_Space.py",
+        name="Latent Space",
+        icon=":material/scatter_plot:",
+        group="Experiments",
+        question="What lies between two codes?",
+        answer="Every :orange[code] is a point, and the :green[decoder] draws a picture for any point. Move over the "
+        "map: where pictures were, it draws what they were; in between, what it thinks might be.",
+        invitation="Walk through the codes of the network you just trained, pin points, and see what lies on the way.",
+    ),
+    "vae": Page(
+        path="pages/6_VAE.py",
+        name="VAE",
+        icon=":material/casino:",
+        group="Experiments",
+        question="What does a variational autoencoder pay for?",
+        answer="For two things: the :green[reconstruction], and all that its :orange[code] tells of the picture beyond "
+        "what chance would say. One weight too many, and it tells nothing.",
+        invitation="Take its loss apart, draw codes by hand, sample new pictures, and watch a code collapse when the "
+        "loss is averaged over the pixels.",
+    ),
     "operations": Page(
         path="pages/2_Operations.py",
         name="Operations",

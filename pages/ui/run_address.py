@@ -30,7 +30,9 @@ def run_on_stage(key: str) -> Run | None:
 
 def show(key: str, run_id: str) -> None:
     """Put a run on the stage."""
-    st.session_state[key] = st.query_params[key] = run_id
+    st.session_state[key] = run_id
+    if st.query_params.get(key) != run_id:  # else a run of the page on its way would undo what a component wrote
+        st.query_params[key] = run_id
 
 
 def delete(key: str, run_id: str) -> None:

@@ -5,8 +5,10 @@ This module knows nothing of runs that exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import streamlit as st
 
@@ -22,6 +24,7 @@ DATASET = "dataset"
 BUILT_IN = "digits"
 ENOUGH_IMAGES, MOST_EPOCHS = 300_000, 100  # five epochs of MNIST
 BUDGET = ("budget", "budget_unit")
+AS_USUAL: Mapping[str, Any] = MappingProxyType({})  # every dial at its default
 
 
 @dataclass(frozen=True)
@@ -34,25 +37,25 @@ class Settings:
     rivals: tuple[str, ...] = ()
 
 
-def settings_form(noise: str = NO_NOISE) -> Settings | None:
+def settings_form(usual: Mapping[str, Any] = AS_USUAL) -> Settings | None:
     """Draw the form; give what it says, or None after showing what does not go together.
 
     Args:
-        noise: The corruption to begin with.
+        usual: What it begins with where that is not the dials' defaults, by dial; the corruption is one of them.
     """
     dataset = choose_dataset(
         default_dataset(), "What the network learns to copy. It never sees the labels.", on_change=suggest_budget
     )
     plain, advanced = _by_prominence(ModelConfig)
     plain_training, advanced_training = _by_prominence(TrainConfig)
-    forms.dial_widgets(ModelConfig, plain)
-    noise_widgets(noise)
+    forms.dial_widgets(ModelConfig, plain, usual=usual)
+    noise_widgets(usual.get("corruption", NO_NOISE))
     forms.dial_widgets(TrainConfig, BUDGET, usual={"budget": enough_epochs(dataset)})
     with st.expander("More dials", icon=":material/tune:"):
-        forms.dial_widgets(ModelConfig, advanced)
-        forms.dial_widgets(TrainConfig, [name for name in plain_training if name not in BUDGET])
-        forms.dial_widgets(TrainConfig, advanced_training)
-        st.button("Back to the defaults", icon=":material/undo:", on_click=fill, args=(None, noise), key="defaults")
+        forms.dial_widgets(ModelConfig, advanced, usual=usual)
+        forms.dial_widgets(TrainConfig, [name for name in plain_training if name not in BUDGET], usual=usual)
+        forms.dial_widgets(TrainConfig, advanced_training, usual=usual)
+        st.button("Back to the defaults", icon=":material/undo:", on_click=fill, args=(None, usual), key="defaults")
     try:
         return read_settings()
     except ConfigError as error:
@@ -96,12 +99,13 @@ def read_settings() -> Settings:
     return Settings(dataset, model, training)
 
 
-def fill(settings: Settings | None, noise: str = NO_NOISE) -> None:
-    """Set the form to `settings`, or to the defaults, with the corruption it began with; for a button's callback."""
+def fill(settings: Settings | None, usual: Mapping[str, Any] = AS_USUAL) -> None:
+    """Set the form to `settings`, or to what it began with, see `settings_form`; for a button's callback."""
     st.session_state[DATASET] = settings.dataset if settings else default_dataset()
-    forms.fill(ModelConfig, settings.model.to_dict() if settings else {})
-    forms.fill(TrainConfig, settings.training.to_dict() if settings else {})
-    fill_noise(settings.training.noise if settings else NoiseConfig(corruption=noise, weakest=0.0))
+    forms.fill(ModelConfig, settings.model.to_dict() if settings else dict(usual))
+    forms.fill(TrainConfig, settings.training.to_dict() if settings else dict(usual))
+    corruption = usual.get("corruption", NO_NOISE)
+    fill_noise(settings.training.noise if settings else NoiseConfig(corruption=corruption, weakest=0.0))
     if settings is None:
         suggest_budget()
 

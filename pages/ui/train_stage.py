@@ -5,7 +5,9 @@ This module knows nothing of the page around it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -13,12 +15,11 @@ import streamlit as st
 from aecore import pretrained
 from aecore.checkpoint import Checkpoint
 from aecore.data import DATASETS, is_available, load_dataset
-from aecore.noise import NO_NOISE
 from aecore.runs.records import Run, Snapshot, Stage
 from aecore.training import corrupted, encode, reconstruct
 from pages.ui import lab, run_address, run_stage
 from pages.ui.shelf import shelf
-from pages.ui.train_form import BUILT_IN, Settings, fill, read_settings, settings_form, suggest_budget
+from pages.ui.train_form import AS_USUAL, BUILT_IN, Settings, fill, read_settings, settings_form, suggest_budget
 from pages.ui.transport import transport
 
 RUN = "run"
@@ -26,30 +27,37 @@ SHOWN_IMAGES = 8
 LOOK_EVERY = 0.2  # seconds between two looks at a run that is going
 
 
-def training(run: Run | None, me: str, noise: str = NO_NOISE) -> Settings | None:
+def training(
+    run: Run | None,
+    me: str,
+    usual: Mapping[str, Any] = AS_USUAL,
+    below: Callable[[Run], None] = lambda _: None,
+) -> Settings | None:
     """Draw the stage and the form beside it; give what the form says, or None if that does not go together.
 
     Args:
         run: The run on the stage, if any.
         me: Who is looking.
-        noise: The corruption the form begins with.
+        usual: What the form begins with, see `settings_form`.
+        below: Draws what a page shows besides of the run on the stage, as often as the stage is drawn.
     """
     left, right = st.columns([2.2, 1], gap="small")
     with right:
         st.subheader("Settings", anchor=False)
-        settings = settings_form(noise)
+        settings = settings_form(usual)
     with left:
-        st.fragment(stage, run_every=LOOK_EVERY if run is not None and run.unfinished else None)(settings, me)
+        st.fragment(stage, run_every=LOOK_EVERY if run is not None and run.unfinished else None)(settings, me, below)
     return settings
 
 
-def stage(settings: Settings | None, me: str) -> None:
+def stage(settings: Settings | None, me: str, below: Callable[[Run], None]) -> None:
     """Draw the buttons and the run, or a trained model; called again and again while a run is going."""
     run = run_address.current(RUN)
     transport(run, me, ready=settings is not None, read=read_settings)
     run_address.rerun_if_it_began_or_ended(RUN, run)
     if run is not None:
         run_stage.draw(run)
+        below(run)
         after(run, me)
     elif settings is not None:
         trained_model(settings)

@@ -79,7 +79,8 @@ function startDenoising(root) {
     if (otherModel) {
       modelDigest = data.denoiser.digest
       model = null
-      whenModelIsThere(modelDigest, (packed) => {
+      const digest = modelDigest
+      whenKept(digest, () => digest === modelDigest && root.isConnected, (packed) => {
         model = loadModel(packed)
         unlike = null
         soon()
@@ -88,18 +89,6 @@ function startDenoising(root) {
     chartOf = ""
     show()
   }
-  const whenModelIsThere = (digest, use) => {
-    const look = () => {
-      const packed = globalThis.labModels?.get(digest)
-      const wanted = digest === modelDigest && root.isConnected
-      if (wanted && !packed) return
-      globalThis.removeEventListener("lab-models", look)
-      if (wanted) use(packed)
-    }
-    globalThis.addEventListener("lab-models", look)
-    look()
-  }
-
   // ---- to the server, once things stand still ----
   const later = () => {
     clearTimeout(rest)

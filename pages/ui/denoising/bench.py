@@ -25,7 +25,7 @@ from aecore.noise import CORRUPTIONS, Corruption, corrupt, draw
 from aecore.pretrained import EXAMPLES, examples
 from pages.ui.browser import source
 from pages.ui.denoising.choices import Choice, curves_of, filter_curves
-from pages.ui.engine import floats_to_json, images_to_json
+from pages.ui.engine import floats_to_json, images_to_json, keep
 from pages.ui.palette import DARK, LIGHT
 from pages.ui.toy import pen_width
 
@@ -38,19 +38,20 @@ OWN_ANSWER = "denoising_own_answer"
 FINER = 5  # steps of the slider for one of a corruption's
 APART = (1, 9, 4, 2, 0, 5)  # those of the class colours that are furthest apart as thin lines
 
-_MODELS = st.components.v2.component("browser_models", js=source("models.js"))
 _COMPONENT = st.components.v2.component(
     "denoising_bench",
     html=source("denoise.html"),
     css=source("meaning.css", "buttons.css", "denoise.css", "pen.css"),
-    js=source("engine.js", "pictures.js", "signed.js", "pen.js", "noise.js", "upload.js", "curves.js", "denoise.js"),
+    js=source(
+        "engine.js", "kept.js", "pictures.js", "signed.js", "pen.js", "noise.js", "upload.js", "curves.js", "denoise.js"
+    ),
 )
 
 
 def bench(choice: Choice) -> None:
     """Draw the bench with a network on it."""
     question = asked(choice)
-    _MODELS(key="browser_models", data=([choice.packed],), height=1)
+    keep(BENCH, choice.packed)
     _COMPONENT(key=BENCH, data=(payload(choice, question),), on_asked_change=_note)
 
 

@@ -29,12 +29,11 @@ from aecore.models import BODIES
 from aecore.models.autoencoder import Autoencoder
 from aecore.runs.records import Run
 from pages.ui import lab
+from pages.ui.chooser import YOURS
 from pages.ui.engine import pack
 
-YOURS = "yours"
 CHOSEN = "denoiser"
 FEW = 40  # images on which filters are measured while somebody waits
-_SEEN = "denoiser_seen"
 
 
 @dataclass(frozen=True)
@@ -87,20 +86,6 @@ def _title(name: str) -> str:
     recipe = pretrained.RECIPES[name]
     noise = recipe.training.noise.describe() or "the same without noise"
     return f"{DATASETS[recipe.dataset].title}: {BODIES[recipe.model.body].title}, {noise}"
-
-
-def put_new_run_on_the_bench(run: Run | None, known: dict[str, str]) -> None:
-    """Choose the visitor's run when it has just ended, at first what the link says; else leave the choice alone."""
-    here = run.id if run is not None and YOURS in known else None
-    linked = st.query_params.get(CHOSEN) if _SEEN not in st.session_state else None
-    seen = st.session_state.get(_SEEN, here if linked in known else None)
-    st.session_state[_SEEN] = here
-    if linked in known:
-        st.session_state[CHOSEN] = linked
-    elif here is not None and here != seen:
-        st.session_state[CHOSEN] = YOURS
-    elif st.session_state.get(CHOSEN) not in known:
-        st.session_state.pop(CHOSEN, None)
 
 
 def choose(key: str, run: Run | None) -> Choice:

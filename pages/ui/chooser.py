@@ -1,0 +1,44 @@
+"""The choice of the network a page shows: one the lab ships, or the visitor's run, which steps forward when it is new.
+
+This module knows nothing of what is shown of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from aecore.runs.records import Run
+
+YOURS = "yours"
+
+
+def choose_network(name: str, titles: Mapping[str, str], run: Run | None, *, label: str, help_text: str) -> str:
+    """Draw the choice and give the key of what is chosen; the address names it.
+
+    A run that was not among the titles a moment ago is chosen by itself, at first what the link says; else the choice
+    is left alone.
+
+    Args:
+        name: What the choice is called in the address and in the session.
+        titles: What can be chosen, by key, at least one; the visitor's run under `YOURS`.
+        run: That run.
+        label: What is chosen.
+        help_text: What there is to choose from.
+    """
+    seen_name = f"{name}_seen"
+    here = run.id if run is not None and YOURS in titles else None
+    linked = st.query_params.get(name) if seen_name not in st.session_state else None
+    seen = st.session_state.get(seen_name, here if linked in titles else None)
+    st.session_state[seen_name] = here
+    if linked in titles:
+        st.session_state[name] = linked
+    elif here is not None and here != seen:
+        st.session_state[name] = YOURS
+    elif st.session_state.get(name) not in titles:
+        st.session_state.pop(name, None)
+    key: str = st.selectbox(label, list(titles), format_func=titles.__getitem__, key=name, help=help_text)
+    if st.query_params.get(name) != key:  # else a run of the page on its way would undo what a component wrote
+        st.query_params[name] = key
+    return key

@@ -1,0 +1,72 @@
+"""Plain against variational, side by side: the same network, data and training, and another bottleneck.
+
+This module knows nothing of the map above it.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from aecore import pretrained
+from aecore.data import DATASETS, is_available
+from pages.ui.engine import keep
+from pages.ui.frame import told_kindly
+from pages.ui.latent import choices
+from pages.ui.latent.codes import pictures
+from pages.ui.latent.measures import measured, shown
+from pages.ui.latent.plane import plane
+
+SHOWN = "pair_shown"
+TITLES = ("Plain: nothing holds the codes together", "Variational: held near one cloud")
+
+
+def pair() -> None:
+    """Offer the comparison; draw it once it is wanted, for it decodes two planes."""
+    here = [name for name in reversed(list(pretrained.PAIRS)) if is_available(name)]
+    shipped = pretrained.shipped_names()
+    here = [name for name in here if all(part in shipped for part in pretrained.PAIRS[name])]
+    if not here:
+        return
+    st.subheader("Holes and cover", anchor=False)
+    st.markdown(
+        "A plain autoencoder leaves codes wherever they fall: between them the decoder was never asked to draw. A "
+        "variational one smears every code and pulls all towards one cloud, so that what lies between is used too."
+    )
+    st.toggle("Compare plain and variational", key=SHOWN, bind="query-params")
+    if st.session_state[SHOWN]:
+        dataset = (
+            here[0]
+            if len(here) == 1
+            else st.segmented_control(
+                "Images",
+                here,
+                default=here[0],
+                format_func=lambda name: DATASETS[name].title,
+                key="pair_of",
+                required=True,
+            )
+        )
+        st.fragment(side_by_side, run_every=1.0 if st.session_state.get("pair_busy") else None)(dataset)
+
+
+def side_by_side(dataset: str) -> None:
+    """Two maps on one scale of colours, and the same numbers of both."""
+    with told_kindly():
+        two = [choices.shipped(name) for name in pretrained.PAIRS[dataset]]
+        keep("pair", *(choice.packed for choice in two), pictures(dataset))
+        busy = False
+        for choice, title, column in zip(two, TITLES, st.columns(2, gap="medium"), strict=True):
+            with column:
+                st.markdown(f"**{title}**")
+                plane(choice, dataset, key=f"pair_{choice.key}", compact=True)
+                found = measured(choice)
+                busy |= found is None
+                if found is None:
+                    st.caption("Measuring the code …")
+                else:
+                    shown(found)
+        st.caption("Both on the same scale: black is 0 and white is 1. Axes are in the units of each code.")
+        was = st.session_state.get("pair_busy", False)
+        st.session_state["pair_busy"] = busy
+        if busy != was:
+            st.rerun()
