@@ -128,7 +128,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     **denoiser_and_twin("digits-denoiser", "digits", ModelConfig(body="conv", latent_dim=64), 150),
     **denoiser_and_twin("mnist-denoiser", "mnist", ModelConfig(body="conv", latent_dim=128), 15),
-    **planes("digits", ModelConfig(body="mlp", latent_dim=2, hidden_units=128), 300),
+    **planes("digits", ModelConfig(body="mlp", latent_dim=2, hidden_units=128), 100),
     **planes("mnist", ModelConfig(body="mlp", latent_dim=2, hidden_units=256), 30),
     **summed_and_averaged("digits-vae-10", "digits", ModelConfig(body="mlp", latent_dim=10, hidden_units=128), 200),
     **summed_and_averaged("mnist-vae-20", "mnist", ModelConfig(body="mlp", latent_dim=20, hidden_units=256), 20),

@@ -32,6 +32,12 @@ SHOTS = {
     ),
     "decoders": ("Decoders", ".minis canvas", "Before any training", None),
     "denoising": ("Denoising", ".measured tbody .best", "Train a denoiser of your own", None),
+    "latent-space": (
+        "Latent_Space?map=digits-vae&pins=-1,1;1,-1",
+        ".decoded canvas[data-code]",
+        "Holes and cover",
+        None,
+    ),
     "vae": ("VAE?vae=digits-vae-10", ".grid[data-drawn]", "Train a variational autoencoder of your own", None),
     "vae-averaged": (
         "VAE?vae=digits-vae-10&averaged=true",

@@ -38,6 +38,7 @@ from pages.ui.chooser import YOURS
 from pages.ui.latent import choices, codes, plane, replay
 from pages.ui.latent.jobs import Jobs
 from pages.ui.latent.measures import MOST_TEST, MOST_TRAINING, measured
+from pages.ui.latent.pair import compared
 from pages.ui.latent.plane import MOST_FRAMES, MOST_PINS
 
 LITTLE = ModelConfig(image_shape=(1, 8, 8), body="mlp", hidden_units=16, latent_dim=2, bottleneck="variational")
@@ -373,3 +374,11 @@ def test_one_view_at_a_time_is_worked_out() -> None:
     assert jobs.view("tsne", "b", cloud) is None
     assert len(jobs._views) == 2
     until(lambda: jobs.view("tsne", "b", cloud) is not None, "the second view", seconds=120)
+
+
+def test_the_pair_is_described_by_its_numbers() -> None:
+    plain, variational = {"covered": 0.6, "nothing": 0.2}, {"covered": 0.8, "nothing": 0.1}
+    assert "fill more than the plain ones (80 % against 60 %)" in compared(plain, variational)
+    assert "decode to nothing on less than the plain ones (10 % against 20 %)" in compared(plain, variational)
+    assert "fill less than the plain ones (60 % against 80 %)" in compared(variational, plain)
+    assert "fill about as much as the plain ones (60 % against 60 %)" in compared(plain, {**plain, "nothing": 0.21})

@@ -76,7 +76,7 @@ function startLatent(root) {
       moment = null
       replay = null
       hovered = -1
-      base = Float32Array.from(data.mean)
+      base = data.latent_dim > 2 ? decodeFloats(data.codes.data).slice(0, data.latent_dim) : Float32Array.from(data.mean)
       units = data.latent_dim > 2 ? data.order.slice(0, 2) : [0, data.latent_dim - 1]
       view = data.latent_dim === 2 ? "units" : data.start.view
       pointer = [...data.start.pointer]
@@ -398,6 +398,11 @@ function startLatent(root) {
     if (!pin) return
     pins.push(pin)
     if (pins.length > 1) pair = [pins.length - 2, pins.length - 1]
+    if (data.latent_dim > 2) {
+      base = pin.code.slice()
+      buildRows()
+      paintRows()
+    }
     pinsChanged()
   }
   const pinsChanged = () => {

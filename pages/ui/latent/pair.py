@@ -5,6 +5,8 @@ This module knows nothing of the map above it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from aecore import pretrained
@@ -17,6 +19,7 @@ from pages.ui.latent.measures import measured, shown
 from pages.ui.latent.plane import plane
 
 SHOWN = "pair_shown"
+SAME = 0.02  # shares closer than this are called equal
 TITLES = ("Plain: nothing holds the codes together", "Variational: held near one cloud")
 
 
@@ -29,8 +32,9 @@ def pair() -> None:
         return
     st.subheader("Holes and cover", anchor=False)
     st.markdown(
-        "A plain autoencoder leaves codes wherever they fall: between them the decoder was never asked to draw. A "
-        "variational one smears every code and pulls all towards one cloud, so that what lies between is used too."
+        "Nothing tells a plain autoencoder where to put its codes: they spread as far as they like, and between them "
+        "the decoder was never asked to draw. A variational one smears every code and pays for distance from one round "
+        "cloud. How far that closes the holes is measured here, and differs from training to training."
     )
     st.toggle("Compare plain and variational", key=SHOWN, bind="query-params")
     if st.session_state[SHOWN]:
@@ -65,8 +69,29 @@ def side_by_side(dataset: str) -> None:
                     st.caption("Measuring the code …")
                 else:
                     shown(found)
+        if not busy:
+            st.markdown(compared(*(measured(choice) or {} for choice in two)))
         st.caption("Both on the same scale: black is 0 and white is 1. Axes are in the units of each code.")
         was = st.session_state.get("pair_busy", False)
         st.session_state["pair_busy"] = busy
         if busy != was:
             st.rerun()
+
+
+def compared(plain: dict[str, Any], variational: dict[str, Any]) -> str:
+    """What the numbers of two codes say of holes, in words: see `measures` for what they are."""
+    filled = _against("fill", plain["covered"], variational["covered"])
+    empty = _against("decode to nothing on", plain["nothing"], variational["nothing"])
+    return (
+        f"On these pictures the variational codes {filled} of their plane, and {empty} of it. What is certain is where "
+        "to look: codes drawn from N(0, 1) fall where the variational ones are."
+    )
+
+
+def _against(verb: str, plain: float, variational: float) -> str:
+    """Such as 'fill more (80 % against 66 %)'."""
+    if abs(variational - plain) < SAME:
+        word = "about as much as the plain ones"
+    else:
+        word = ("more" if variational > plain else "less") + " than the plain ones"
+    return f"{verb} {word} ({100 * variational:.0f} % against {100 * plain:.0f} %)"
