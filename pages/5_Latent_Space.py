@@ -62,22 +62,31 @@ def on_the_map(run: Run | None) -> None:
         label="Network on the map",
         help_text="The run you train below, and the networks the lab ships.",
     )
-    watching = key == YOURS and run is not None and run.unfinished
-    busy = watching or st.session_state.get("map_busy", False)
+    busy = st.session_state.get("map_busy", False) or (key == YOURS and run is not None and changing(run))
     st.fragment(the_map, run_every=LOOK_EVERY if busy else None)(key, busy)
+
+
+def changing(run: Run) -> bool:
+    """Whether a run's map may be another one in a moment."""
+    return run.unfinished and run.state != "paused"
 
 
 def the_map(key: str, watched: bool) -> None:
     """The map and its measures; drawn again and again while a run goes on or something is being worked out."""
+    from pages.ui.chooser import YOURS
     from pages.ui.latent import stage
     from pages.ui.run_address import current
     from pages.ui.train_stage import RUN
 
+    busy = False  # after an error too: nobody should watch it come again and again
     with told_kindly():
-        busy = stage.draw(key, current(RUN))
-        st.session_state["map_busy"] = busy
-        if busy != watched:
-            st.rerun()
+        run = current(RUN)
+        if key == YOURS and run is None:
+            st.rerun()  # it was taken off the stage a moment ago
+        busy = stage.draw(key, run) or (key == YOURS and run is not None and changing(run))
+    st.session_state["map_busy"] = busy
+    if busy != watched:
+        st.rerun()
 
 
 if __name__ == "__main__":

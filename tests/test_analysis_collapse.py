@@ -14,10 +14,10 @@ from aecore.analysis.collapse import (
     Account,
     account_of_terms,
     averaged_over_pixels,
+    averaging_is_a_beta,
     cost_of_the_mean,
     kl_by_class,
     measured_on,
-    share_at,
     verdict,
 )
 from aecore.data import load_dataset
@@ -26,6 +26,8 @@ from aecore.losses import RECONSTRUCTION_LOSSES
 from aecore.metrics import active_units
 from aecore.models import ModelConfig
 from aecore.models.bottlenecks import Posterior
+from aecore.training import TrainConfig
+from aecore.training.optimisers import OPTIMISERS
 
 HEALTHY = Account(
     reconstruction=83.0,
@@ -187,6 +189,23 @@ def test_averaging_is_a_larger_beta() -> None:
         averaged_over_pixels(replace(model, beta=1000.0))
 
 
-def test_the_share_grows_over_the_warm_up() -> None:
-    assert [share_at(step, 100, 0.5) for step in (0, 25, 50, 100)] == [0.0, 0.5, 1.0, 1.0]
-    assert share_at(1, 100, 0.0) == share_at(1, None, 0.5) == 1.0
+@pytest.mark.parametrize(
+    ("optimiser", "decay", "same"),
+    [("adam", 0.0, True), ("adamw", 0.0, True), ("adamw", 0.1, True), ("adam", 0.1, False), ("sgd", 0.0, False)],
+)
+def test_averaging_is_another_beta_where_the_size_of_the_loss_does_not_matter(
+    optimiser: str, decay: float, same: bool
+) -> None:
+    """Tried out: steps on a loss and on a thousandth of it."""
+    training = TrainConfig(optimiser=optimiser, weight_decay=decay)
+    assert averaging_is_a_beta(training) is same
+    ends = []
+    for scale in (1.0, 1e-3):
+        weight = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
+        steps = OPTIMISERS[optimiser].build([weight], 0.01, decay)
+        for _ in range(20):
+            (gradient,) = torch.autograd.grad(scale * (weight - 5).pow(4).sum(), weight)
+            weight.grad = gradient
+            steps.step()
+        ends.append(weight.detach())
+    assert torch.allclose(*ends, rtol=1e-3) is same

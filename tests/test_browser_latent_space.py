@@ -194,6 +194,38 @@ def test_a_path_becomes_a_gif(latent: Page) -> None:
     assert (picture.format, getattr(picture, "n_frames", 1)) == ("GIF", 16)  # nine forward, seven back
 
 
+def test_pins_and_files_belong_to_the_network_they_were_made_with(latent: Page) -> None:
+    press(latent, 0.35, 0.35)
+    press(latent, 0.7, 0.6)
+    pinned = latent.locator(".pinned li")
+    expect(pinned.nth(0)).to_contain_text("nearest training picture: MSE", timeout=30_000)
+    with latent.expect_download(timeout=30_000):
+        button(latent, "Save as GIF").click()
+    expect(pinned.nth(0)).to_contain_text("nearest training picture: MSE")
+    downloads: list[object] = []
+    latent.on("download", lambda download: downloads.append(download))  # noqa: PLW0108 - it is given a mark
+    latent.get_by_role("combobox", name="Network on the map").click()
+    latent.get_by_role("option", name="Digits: plain MLP, 2 numbers").click()
+    expect(latent.locator(".hint").first).to_contain_text("The codes of", timeout=30_000)
+    expect(pinned).to_have_count(0)
+    settled(latent)
+    assert not downloads
+
+
+def test_a_run_left_alone_gives_the_map_back(new_page: NewPage, lab: str) -> None:
+    page = new_page()
+    page.goto(f"{lab}/Latent_Space?dataset=digits&body=mlp&latent_dim=2&budget=400&map={SHIPPED}")
+    ready(page)
+    button(page, "Train").click()
+    expect(page.locator(".hint").first).to_contain_text("In training", timeout=60_000)
+    button(page, "New run").click()
+    expect(page.locator(".hint").first).to_contain_text("means of", timeout=60_000)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    page.get_by_role("button", name="Show").first.click()
+    button(page, "Stop").click()
+    expect_state(page, "Stopped", 60_000)
+
+
 def test_a_lasso_shows_the_pictures_inside(latent: Page) -> None:
     button(latent, "Lasso").click()
     corners = [(0.2, 0.2), (0.8, 0.2), (0.8, 0.85), (0.2, 0.85), (0.2, 0.25)]
@@ -214,7 +246,8 @@ def test_a_lasso_shows_the_pictures_inside(latent: Page) -> None:
 def test_the_zoom_is_kept_when_the_page_is_drawn_again(latent: Page) -> None:
     ticks = latent.locator(".map .xtick")
     whole = ticks.all_text_contents()
-    button(latent, "Zoom in").click()
+    for _ in range(4):
+        button(latent, "Zoom in").click()
     expect(ticks).not_to_have_text(whole)
     zoomed = ticks.all_text_contents()
     press(latent, 0.5, 0.5)  # the pin asks the server, and the map is drawn anew with its answer

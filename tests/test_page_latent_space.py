@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,6 +38,7 @@ from aecore.runs.worker import work
 from aecore.training import TrainConfig, encode
 from pages.ui.chooser import YOURS
 from pages.ui.latent import choices, codes, plane, replay
+from pages.ui.latent import jobs as module
 from pages.ui.latent.jobs import Jobs
 from pages.ui.latent.measures import MOST_TEST, MOST_TRAINING, measured
 from pages.ui.latent.pair import compared
@@ -43,7 +46,7 @@ from pages.ui.latent.plane import MOST_FRAMES, MOST_PINS
 
 LITTLE = ModelConfig(image_shape=(1, 8, 8), body="mlp", hidden_units=16, latent_dim=2, bottleneck="variational")
 SHORT = TrainConfig(budget=6, budget_unit="steps", batch_size=32, evaluation_images=64, evaluate_every=3)
-PINS: dict[str, Any] = {"kind": "pins", "id": 3, "codes": [[0.5, -1.0], [0.0, 2.0]]}
+PINS: dict[str, Any] = {"kind": "pins", "id": "3", "revision": "r", "codes": [[0.5, -1.0], [0.0, 2.0]]}
 
 
 @pytest.fixture(autouse=True)
@@ -135,8 +138,6 @@ def test_a_run_that_goes_on_moves_the_map(store: RunStore, monkeypatch: pytest.M
 
 def running(get: Any) -> Any:
     """As if what has ended were still going on."""
-    import dataclasses
-
     return lambda _, run_id: dataclasses.replace(get(run_id), state="running")
 
 
@@ -189,13 +190,51 @@ def test_a_replay_is_thinned_to_what_a_browser_takes(store: RunStore, monkeypatc
 
 
 def test_runs_with_larger_codes_have_no_replay(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    import dataclasses
-
     run_id = carried_out(store, monkeypatch, dataclasses.replace(LITTLE, latent_dim=4))
     assert replay.replay_of(store.get(run_id)) is None
     at = open_page(run=run_id)
     assert not at.exception
     assert sent(at)["replay"] == ""
+
+
+def test_a_run_taken_off_the_stage_leaves_the_map_to_a_shipped_network(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = carried_out(store, monkeypatch)
+    at = open_page(run=run_id)
+    assert at.selectbox(key="map").value == YOURS
+    at.button(key="new").click().run()
+    assert not at.exception
+    assert at.selectbox(key="map").value != YOURS
+    assert sent(at)["revision"] == choices.shipped(at.selectbox(key="map").value).digest
+
+
+def test_a_paused_run_is_not_looked_at_again_and_again(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = carried_out(store, monkeypatch)
+    get = store.get
+    monkeypatch.setattr(RunStore, "get", lambda _, name: dataclasses.replace(get(name), state="paused"))
+    at = open_page(run=run_id)
+    assert not at.exception
+    assert sent(at)["revision"] == run_id
+    assert not at.session_state["map_busy"]
+
+
+def test_codes_that_are_no_numbers_are_told_once(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = carried_out(store, monkeypatch, dataclasses.replace(LITTLE, latent_dim=4))
+    choice = choices.of_run(store.get(run_id))
+    assert choice is not None
+    for parameter in choice.model.bottleneck.parameters():
+        parameter.data.fill_(float("nan"))
+    with pytest.raises(AecoreError, match="no finite numbers"):
+        until(lambda: measured(choice), "the trouble")
+
+
+def test_coming_back_to_the_page_finds_the_network_that_was_on_the_map() -> None:
+    at = open_page(map="digits-plane")
+    at.switch_page("pages/1_Train.py").run()
+    at.query_params.clear()
+    at.switch_page("pages/5_Latent_Space.py").run()
+    assert at.selectbox(key="map").value == "digits-plane"
 
 
 # ---- what the browser asks ----------------------------------------------------------------------------------------
@@ -215,23 +254,27 @@ def note(said: Any, monkeypatch: pytest.MonkeyPatch, known: dict[str, Any] | Non
         "pins",
         {},
         {**PINS, "kind": "nosuch"},
-        {**PINS, "id": "first"},
+        {**{key: value for key, value in PINS.items() if key != "revision"}},
         {**PINS, "codes": None},
         {**PINS, "codes": [["a"]]},
         {**PINS, "codes": [[float("nan"), 0.0]]},
         {**PINS, "codes": [[1e30, 0.0]]},
-        {"kind": "view", "id": 1, "name": "nosuch"},
-        {"kind": "view", "id": 1},
+        {"kind": "view", "id": "1", "revision": "r", "name": "nosuch"},
+        {"kind": "view", "id": "1", "revision": "r"},
     ],
 )
 def test_nonsense_from_the_browser_changes_nothing(said: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {"pins": {"id": 1, "codes": [[0.0, 0.0]]}}
+    known = {"revision": "r", "pins": {"id": "1", "codes": [[0.0, 0.0]]}}
     assert note(said, monkeypatch, known) == known
 
 
 def test_what_it_asks_is_kept_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    question = note({"kind": "view", "id": 1, "name": "umap"}, monkeypatch, note(PINS, monkeypatch))
-    assert question == {"pins": {"id": 3, "codes": PINS["codes"]}, "views": {"umap"}}
+    asked = {"kind": "view", "id": "1", "revision": "r", "name": "umap"}
+    question = note(asked, monkeypatch, note(PINS, monkeypatch))
+    assert question == {"revision": "r", "pins": {"id": "3", "codes": PINS["codes"]}, "view": "umap"}
+    assert note({**asked, "name": "tsne"}, monkeypatch, question)["view"] == "tsne", "only what is on show is made"
+    other = note({**asked, "revision": "another"}, monkeypatch, question)
+    assert other == {"revision": "another", "view": "umap"}, "what was asked on another map is forgotten"
 
 
 def test_no_more_is_taken_than_a_page_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,9 +285,9 @@ def test_no_more_is_taken_than_a_page_can_hold(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_pin_is_told_the_nearest_training_picture() -> None:
     choice = choices.shipped("digits-vae")
-    question = {"pins": {"id": 3, "codes": PINS["codes"]}}
+    question = {"pins": {"id": "3", "codes": PINS["codes"]}}
     told = until(lambda: plane._answers(choice, question)["nearest"], "the nearest pictures")
-    assert told["id"] == 3
+    assert told["id"] == "3"
     stored = load_dataset("digits").train
     distances, who = nearest_images(decode_all(choice.model, torch.tensor(PINS["codes"])), stored)
     for found, distance, index in zip(told["found"], distances[:, 0], who[:, 0], strict=True):
@@ -261,7 +304,8 @@ def test_a_path_is_answered_with_a_gif() -> None:
 
 def test_questions_about_another_network_are_not_answered() -> None:
     choice = choices.shipped("digits-vae-10")
-    assert plane._answers(choice, {"pins": PINS, "gif": PINS}) == {"nearest": None, "gif": None}
+    told = plane._answers(choice, {"pins": PINS, "gif": PINS})
+    assert told == {"nearest": None, "gif": None, "waiting_for_pins": False}, "and nobody waits for an answer"
 
 
 @pytest.mark.parametrize(
@@ -285,7 +329,7 @@ def test_a_view_is_worked_out_beside_the_page() -> None:
     st.cache_resource.clear()
     choice = choices.shipped("digits-vae-10")
     found = codes.codes_of(choice)
-    wanted = {"views": {"tsne"}}
+    wanted = {"view": "tsne"}
     first = plane._views(choice, found, wanted)
     assert first["tsne"]["state"] == "pending"
     assert first["umap"]["state"] == "", "what nobody wants is not made"
@@ -362,6 +406,60 @@ def test_a_job_is_done_once_and_its_trouble_is_told() -> None:
     assert len(calls) == 1
     with pytest.raises(AecoreError, match="no such thing"):
         until(lambda: jobs.ask("trouble", trouble), "the trouble")
+
+
+def test_what_failed_is_tried_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs, answers = Jobs(), iter([AecoreError("out of memory"), 42])
+
+    def work() -> int:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with pytest.raises(AecoreError):
+        until(lambda: jobs.ask("name", work), "the trouble")
+    with pytest.raises(AecoreError):
+        jobs.ask("name", work)  # at once it is only told again
+    monkeypatch.setattr(module, "TROUBLE_KEPT", 0.0)
+    assert until(lambda: jobs.ask("name", work), "the answer") == 42
+
+
+def test_the_queue_takes_no_more_than_it_can_hold_and_forgets_what_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs, gate, calls = Jobs(), Event(), []
+    monkeypatch.setattr(module, "MOST_WAITING", 3)
+    try:
+        for name in range(6):
+            assert jobs.ask(name, lambda name=name: (gate.wait(30), calls.append(name))) is None
+        assert len(jobs._futures) == 3
+        jobs.forget(2)  # it has not begun
+        jobs.forget(0)  # it has
+        assert set(jobs._futures) == {0, 1}
+    finally:
+        gate.set()
+    until(lambda: len(calls) == 2, "what was in the queue")
+    assert calls == [0, 1]
+
+
+def test_results_are_kept_while_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs, calls = Jobs(), []
+    monkeypatch.setattr(module, "KEPT", 2)
+    for name in "abcab":
+        until(lambda name=name: jobs.ask(name, lambda: calls.append(name) or name), "the answer")
+    assert calls == list("abcab")
+    assert len(jobs._futures) <= 3
+
+
+def test_a_view_nobody_asks_for_any_more_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = Jobs()
+    cloud = np.random.default_rng(0).normal(size=(3000, 5)).astype(np.float32)
+    assert jobs.view("tsne", "a", cloud) is None
+    first = jobs._views["a", "tsne"]
+    monkeypatch.setattr(module, "ALONE", 0.0)
+    assert jobs.view("pca", "b", cloud[:50]) is None
+    assert not first.running
+    assert list(jobs._views) == [("b", "pca")]
+    until(lambda: jobs.view("pca", "b", cloud[:50]) is not None, "the other view", seconds=60)
 
 
 def test_one_view_at_a_time_is_worked_out() -> None:

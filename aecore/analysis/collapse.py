@@ -19,6 +19,7 @@ from aecore.losses import RECONSTRUCTION_LOSSES
 from aecore.metrics import ACTIVE_VARIANCE, active_units
 from aecore.models.bottlenecks import Posterior
 from aecore.models.config import ModelConfig
+from aecore.training.config import TrainConfig
 from aecore.training.loop import mean_image
 
 SURELY_UNUSED = ACTIVE_VARIANCE / 2
@@ -197,9 +198,14 @@ def averaged_over_pixels(model: ModelConfig) -> ModelConfig:
     return replace(model, beta=model.beta * math.prod(model.image_shape))
 
 
-def share_at(step: int, total_steps: int | None, warmup: float) -> float:
-    """How much of beta counts after `step` steps; 1 where the budget is not counted in steps."""
-    return min(1.0, step / total_steps / warmup) if warmup and total_steps else 1.0
+def averaging_is_a_beta(training: TrainConfig) -> bool:
+    """Whether a training does not mind the size of the whole loss, so that averaging is no more than another beta.
+
+    Adam divides each gradient by its own running size; a decay that is added to the gradient, as torch's Adam does,
+    would count D times as much beside gradients D times as small. AdamW's does not pass through that division.
+    Sources: Kingma & Ba, Adam (2015), section 2.1; Loshchilov & Hutter, Decoupled weight decay (2019).
+    """
+    return training.optimiser == "adamw" or (training.optimiser == "adam" and not training.weight_decay)
 
 
 def verdict(account: Account) -> Verdict:

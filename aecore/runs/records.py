@@ -88,7 +88,8 @@ class Point:
         step: Steps done.
         kind: "train" for an average over the steps since the point before, "test" for a look at the test set.
         values: Numbers by name; `loss` is summed over the values of an image. A look at the test set also has the
-            parts of the loss, named with `TERM` before them, and each unit's part of the first charge, see `by_unit`.
+            parts of the loss, named with `TERM` before them, and each unit's part of the first charge, see `by_unit`;
+            with a warm-up, as `share`, how much of the charges counted.
         rival: Whose they are in a comparison; empty otherwise.
     """
 

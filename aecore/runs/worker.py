@@ -210,6 +210,8 @@ class _Worker:
             epoch = event.step / self.steps_per_epoch
             values = {"epoch": epoch, "loss": event.loss, "mse": event.mse, "images": float(event.images)}
             parts = {**{TERM + name: amount for name, amount in event.terms.items()}, **by_unit(event.units)}
+            if self.run.training.warmup:
+                parts["share"] = event.share
             self.looks.append((event.step, "test", {**values, **parts, **self._meters(rival)}, rival.name))
         elif event.reason == "diverged":
             rival.diverged = event.message

@@ -57,6 +57,7 @@ class Evaluated:
         images: How many test images it was tried on; always the first ones of the test set.
         terms: The parts of the loss before their weights, by name; without charges only the reconstruction.
         units: Each unit's part of the first charge, where that is a sum over units; empty otherwise.
+        share: How much of the charges counts at this step; less than 1 while they warm up.
     """
 
     step: int
@@ -65,6 +66,7 @@ class Evaluated:
     images: int
     terms: Mapping[str, float] = field(default_factory=dict)
     units: tuple[float, ...] = ()
+    share: float = 1.0
 
 
 @dataclass(frozen=True)

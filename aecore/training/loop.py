@@ -171,7 +171,7 @@ def train(
         result = evaluate(model, shown, reconstruction_loss, config.noise, share())
         state.clock += perf_counter() - begun
         state.evaluated = state.step
-        return Evaluated(state.step, result.loss, result.mse, result.images, result.terms, result.units)
+        return Evaluated(state.step, result.loss, result.mse, result.images, result.terms, result.units, share())
 
     yield Started(state.step, total, per_epoch)
 

@@ -37,8 +37,13 @@ def choose_network(name: str, titles: Mapping[str, str], run: Run | None, *, lab
     elif here is not None and here != seen:
         st.session_state[name] = YOURS
     elif st.session_state.get(name) not in titles:
-        st.session_state.pop(name, None)
+        last = st.session_state.get(f"{name}_last")  # a widget's own state goes with its page
+        if last in titles:
+            st.session_state[name] = last
+        else:
+            st.session_state.pop(name, None)
     key: str = st.selectbox(label, list(titles), format_func=titles.__getitem__, key=name, help=help_text)
+    st.session_state[f"{name}_last"] = key
     if st.query_params.get(name) != key:  # else a run of the page on its way would undo what a component wrote
         st.query_params[name] = key
     return key

@@ -51,7 +51,6 @@ def clear_stage(key: str) -> None:
 def leave_running(key: str) -> None:
     """Make room for another run; for a button's callback."""
     clear_stage(key)
-    st.session_state[f"{key}_going"] = None
 
 
 def current(key: str) -> Run | None:
@@ -61,9 +60,10 @@ def current(key: str) -> Run | None:
 
 
 def rerun_if_it_began_or_ended(key: str, run: Run | None) -> None:
-    """Draw the whole page anew when another run is on the stage, or this one no longer needs watching."""
-    going, name = run is not None and run.unfinished, f"{key}_going"
-    before = st.session_state.get(name)
-    st.session_state[name] = going
-    if STARTED in st.session_state or (before is not None and going != before):
+    """Draw the whole page anew when another run is on the stage, or this one needs watching no more, or again."""
+    now = (run.id, run.unfinished, run.state == "paused") if run is not None else None
+    name = f"{key}_going"
+    known, before = name in st.session_state, st.session_state.get(name)
+    st.session_state[name] = now
+    if STARTED in st.session_state or (known and now != before):
         st.rerun()

@@ -11,17 +11,13 @@ export default function ({ parentElement, data: [data], setTriggerValue }) {
 
 const LETTERS = "ABCDEFGH"
 const QUIET = 250 // milliseconds of rest before the server is asked, or a grid is decoded anew
-const SLICE = 8 // milliseconds of decoding between two frames, where there is much to decode
 const NEAR = 10 // pixels at which the pointer is on a point
 const GRAB = 14 // pixels at which it is on a pin
 const STILL = 4 // pixels a press may move and still be a press
 const STEP = 1 / 80 // of the map, for an arrow key
 const MOST_SELECTED = 120
-const UNITS_AT_FIRST = 8
-const TRAVERSAL = 9 // pictures in a row
 const PRIOR_SAMPLES = 24
 const BIG = 224 // pixels the decoded picture may take
-const REPLAY_EVERY = 120 // milliseconds between two snapshots
 
 function startLatent(root) {
   const find = (selector) => root.querySelector(selector)
@@ -32,8 +28,7 @@ function startLatent(root) {
   let model = null
   let modelDigest = null
   let pictures = null // of the points: bytes, one after the other
-  let replay = null // {steps, codes, boxes, grids, side, reconstructions, targets} of a training
-  let moment = null // which snapshot is on show; null for the model itself
+  let past = null // the moment of the training that is on show, see latent_replay.js; null for the model itself
   let codes = null // (N, Z) flat
   let deviations = null // of the posteriors, (N, Z) flat, or null
   let points = null // (N, 2) flat, in the view on show
@@ -54,10 +49,10 @@ function startLatent(root) {
   let rest = 0
   let gridRest = 0
   let gridRun = 0
-  let playing = 0
-  let asked = 0
+  let pinsAsked = "" // id of the latest question about pins
+  let gifAsked = "" // and of the GIF that is still to come
   let theme = "light"
-  let allUnits = false
+  const alive = new AbortController() // ends what listens to the whole page
   const spent = []
 
   // ---- from the server ----
@@ -69,16 +64,17 @@ function startLatent(root) {
     root.style.colorScheme = theme
     const other = before?.revision !== data.revision
     if (other) {
+      held = null
       codes = null
       pins = []
       samples = []
       selected = []
-      moment = null
-      replay = null
+      past = null
+      replay.take(null, data.shape)
       hovered = -1
       base = data.latent_dim > 2 ? decodeFloats(data.codes.data).slice(0, data.latent_dim) : Float32Array.from(data.mean)
       units = data.latent_dim > 2 ? data.order.slice(0, 2) : [0, data.latent_dim - 1]
-      view = data.latent_dim === 2 ? "units" : data.start.view
+      view = data.latent_dim < 3 ? "units" : data.start.view
       pointer = [...data.start.pointer]
       layOut()
       listViews()
@@ -110,18 +106,26 @@ function startLatent(root) {
     }
     if (data.replay && before?.replay !== data.replay) {
       whenKept(data.replay, () => data.replay === newData.replay && root.isConnected, (packed) => {
-        replay = unpackReplay(packed)
-        showReplay()
+        past = null
+        replay.take(unpackReplay(packed), data.shape)
       })
     }
     if (before?.nearest !== data.nearest) showPins()
-    if (data.gif && before?.gif?.id !== data.gif.id) saveFile(data.gif)
-    if (view && view !== "units" && !data.views[view]?.points && data.views[view]?.state !== "pending") askView()
-    showReplay()
+    if (data.gif && data.gif.id === gifAsked) {
+      gifAsked = ""
+      saveFile(data.gif)
+    }
+    if (data.views[view] && missing(data.views[view])) askView()
     if (map) redraw(other)
     else begin()
   }
-  const begin = async () => {
+  // Every question has a name of its own: an answer may be that of an earlier visit to this page.
+  const question = (what) => {
+    const id = `${Date.now()}-${Math.random()}`
+    ask({ ...what, id, revision: data.revision })
+    return id
+  }
+  const begin = () => {
     const library = () => {
       if (!globalThis.labPlotly) return false
       globalThis.removeEventListener("lab-plotly", library)
@@ -162,11 +166,10 @@ function startLatent(root) {
   const listViews = () => {
     const list = [["units", "two units"], ...Object.entries(data.views).map(([name, { title }]) => [name, title])]
     find(".view").replaceChildren(...list.map(([value, title]) => new Option(title, value, false, value === view)))
-    const named = (unit) => `unit ${unit + 1}${data.amounts ? ` · ${data.amounts.name} ${data.amounts.values[unit].toFixed(2)}` : ""}`
     for (const [selector, which] of [[".across", 0], [".up", 1]]) {
-      find(selector).replaceChildren(...data.order.map((unit) => new Option(named(unit), unit, false, unit === units[which])))
+      find(selector).replaceChildren(...data.order.map((unit) => new Option(unitName(data, unit), unit, false, unit === units[which])))
     }
-    buildRows()
+    unitRows.draw(data, base)
   }
 
   // ---- the map ----
@@ -176,8 +179,8 @@ function startLatent(root) {
     const flat = data.latent_dim === 1
     const projection = data.views[view]
     for (const label of root.querySelectorAll(".tools .units")) label.hidden = data.compact || view !== "units" || data.latent_dim < 3
-    if (moment !== null) {
-      points = replay.codes[moment]
+    if (past) {
+      points = past.codes[past.at]
       plane = planeOfUnits(base, 0, 1)
     } else if (view === "units" || !projection) {
       plane = planeOfUnits(base, ...units)
@@ -199,11 +202,11 @@ function startLatent(root) {
   }
   const axisNames = () => {
     if (data.latent_dim === 1) return ["the one unit", "spread out, without meaning"]
-    if (view === "units" || moment !== null) return units.map((unit) => `unit ${unit + 1}`)
+    if (view === "units" || past) return units.map((unit) => `unit ${unit + 1}`)
     return data.views[view]?.axes ?? ["", ""]
   }
   const box = () => {
-    if (moment !== null) return replay.boxes[moment]
+    if (past) return past.boxes[past.at]
     if (data.box && view === "units" && data.latent_dim === 2) return data.box
     const low = [Infinity, Infinity]
     const high = [-Infinity, -Infinity]
@@ -245,7 +248,7 @@ function startLatent(root) {
     hint()
   }
   const hint = () => {
-    const pending = view !== "units" && !points?.length
+    const { state, title, trouble } = data.views[view] ?? {}
     const words = {
       explore: plane
         ? "Move over the map: the decoder draws that point at once. Press to pin it; drag a pin to move it, or onto another pin for a path between them."
@@ -253,14 +256,14 @@ function startLatent(root) {
       pan: "Drag the map; the wheel or two fingers zoom. The decoder goes on drawing.",
       lasso: "Draw around points to see their pictures below.",
     }
-    find(".hint").textContent = pending
-      ? `${data.views[view].title} is being worked out in a process of its own …${data.views[view].trouble ? ` ${data.views[view].trouble}` : ""}`
-      : data.compact ? data.caption : `${data.caption} ${words[mode]}`
+    const working = view !== "units" && !points?.length ? `${title} is being worked out in a process of its own …` : ""
+    find(".hint").textContent =
+      (state === "failed" ? trouble : working) || (data.compact ? data.caption : `${data.caption} ${words[mode]}`)
   }
   const everything = () => {
     if (!map?.ready()) return
     showPins()
-    paintRows()
+    unitRows.paint(model)
     gridSoon()
     soon()
   }
@@ -290,8 +293,8 @@ function startLatent(root) {
   const decodeHere = () => {
     const canvas = find(".decoded canvas")
     const [x, y] = pointer
-    if (moment !== null) {
-      const { side, grids, boxes, steps } = replay
+    if (past) {
+      const { side, grids, boxes, steps, at: moment } = past
       const [low, high] = boxes[moment]
       const cell = (value, k) => Math.min(side - 1, Math.max(0, Math.floor(((value - low[k]) / (high[k] - low[k])) * side)))
       const length = size(data.shape)
@@ -346,7 +349,7 @@ function startLatent(root) {
   // ---- on top of the map ----
   const placeOf = (code) => {
     if (!plane) return null
-    if (view === "units" || moment !== null) return [code[units[0]], data.latent_dim === 1 ? 0 : code[units[1]]]
+    if (view === "units" || past) return [code[units[0]], data.latent_dim === 1 ? 0 : code[units[1]]]
     return projected(plane, code)
   }
   const pinPlace = (pin) => (plane ? placeOf(pin.code) : pin.at)
@@ -378,7 +381,7 @@ function startLatent(root) {
   }
   // One and two standard deviations of the posterior of a point.
   const ellipses = (point) => {
-    if (!deviations || view !== "units" || moment !== null || data.latent_dim < 2) return []
+    if (!deviations || view !== "units" || past || data.latent_dim < 2) return []
     const z = data.latent_dim
     const centre = [points[2 * point], points[2 * point + 1]]
     const edge = units.map((unit, k) => centre[k] + deviations[point * z + unit])
@@ -388,11 +391,11 @@ function startLatent(root) {
   // ---- pins and the path ----
   const pinAt = (at, point = -1) => {
     if (!plane && point < 0) return null
-    const code = point >= 0 && (!plane || moment === null) ? codeOf(point) : onPlane(plane, at)
+    const code = point >= 0 && (!plane || !past) ? codeOf(point) : onPlane(plane, at)
     return { code, at: point >= 0 ? [points[2 * point], points[2 * point + 1]] : [...at], point }
   }
   const addPin = (at, point) => {
-    if (data.compact || !model || moment !== null) return
+    if (data.compact || !model || past) return
     if (pins.length === LETTERS.length) return tell(`${LETTERS.length} pins are as many as fit. Remove one first.`)
     const pin = pinAt(at, point)
     if (!pin) return
@@ -400,8 +403,8 @@ function startLatent(root) {
     if (pins.length > 1) pair = [pins.length - 2, pins.length - 1]
     if (data.latent_dim > 2) {
       base = pin.code.slice()
-      buildRows()
-      paintRows()
+      unitRows.draw(data, base)
+      unitRows.paint(model)
     }
     pinsChanged()
   }
@@ -411,8 +414,7 @@ function startLatent(root) {
     clearTimeout(rest)
     rest = setTimeout(() => {
       writeLink()
-      asked += 1
-      ask({ kind: "pins", id: asked, codes: pins.map((pin) => [...pin.code]) })
+      pinsAsked = question({ kind: "pins", codes: pins.map((pin) => [...pin.code]) })
     }, QUIET)
   }
   const writeLink = () => {
@@ -427,7 +429,7 @@ function startLatent(root) {
     if (data.compact) return
     tell(pins.length ? "" : "Press on the map, or Enter with the keyboard, to pin a point.")
     find(".clear").disabled = pins.length === 0 && samples.length === 0
-    const known = data.nearest?.id === asked ? data.nearest : null
+    const known = data.nearest?.id === pinsAsked ? data.nearest : null
     const rows = pins.map((pin, i) => {
       const item = document.createElement("li")
       const pair = document.createElement("div")
@@ -513,11 +515,11 @@ function startLatent(root) {
     const run = ++gridRun
     const where = find(".backdrop select").value
     find(".resolution").hidden = !where
-    const apart = where === "quantiles" && moment === null
+    const apart = where === "quantiles" && !past
     find(".quantiles").hidden = !apart
     if (!map?.ready()) return
     if (apart) map.backdrop(null)
-    if (!where || (!plane && moment === null) || data.latent_dim === 1) return map.backdrop(null)
+    if (!where || (!plane && !past) || data.latent_dim === 1) return map.backdrop(null)
     const [channels, height, width] = data.shape
     const sheet = document.createElement("canvas")
     const drawAt = (pixels, row, column, full) => {
@@ -526,8 +528,8 @@ function startLatent(root) {
       sheet.getContext("2d").drawImage(cell, column * width, row * height)
     }
     const cell = document.createElement("canvas")
-    if (moment !== null) {
-      const { side, grids, boxes } = replay
+    if (past) {
+      const { side, grids, boxes, at: moment } = past
       const [low, high] = boxes[moment]
       sheet.width = side * width
       sheet.height = side * height
@@ -541,140 +543,41 @@ function startLatent(root) {
     sheet.width = side * width
     sheet.height = side * height
     const middle = ([low, high], i) => (apart ? normalQuantile((i + 0.5) / side) : low + ((i + 0.5) / side) * (high - low))
-    let i = 0
-    const slice = () => {
-      if (run !== gridRun || !root.isConnected) return
-      const until = performance.now() + SLICE
-      for (; i < side * side && performance.now() < until; i++) {
-        const [row, column] = [Math.floor(i / side), i % side]
-        drawAt(model.decode(onPlane(plane, [middle(ranges[0], column), middle(ranges[1], side - 1 - row)])), row, column)
-      }
-      if (i < side * side) requestAnimationFrame(slice)
-      else if (apart) {
-        const shown = find(".quantiles canvas")
-        Object.assign(shown, { width: sheet.width, height: sheet.height })
-        shown.getContext("2d").drawImage(sheet, 0, 0)
-      } else map.backdrop(sheet.toDataURL(), ranges)
+    const one = (i) => {
+      const [row, column] = [Math.floor(i / side), i % side]
+      const at = [middle(ranges[0], column), middle(ranges[1], side - 1 - row)]
+      drawAt(model.decode(onPlane(plane, at)), row, column)
     }
-    slice()
+    const done = () => {
+      if (!apart) return map.backdrop(sheet.toDataURL(), ranges)
+      const shown = find(".quantiles canvas")
+      Object.assign(shown, { width: sheet.width, height: sheet.height })
+      shown.getContext("2d").drawImage(sheet, 0, 0)
+    }
+    inSlices(side * side, one, () => run === gridRun && root.isConnected, done)
   }
 
   // ---- one unit at a time ----
-  const rows = () => (allUnits ? data.order : data.order.slice(0, UNITS_AT_FIRST))
-  const buildRows = () => {
-    if (find(".unitrows").hidden) return
-    find(".more").hidden = data.order.length <= UNITS_AT_FIRST || allUnits
-    find(".unitrows .rows").replaceChildren(
-      ...rows().map((unit) => {
-        const row = document.createElement("div")
-        row.className = "unitrow"
-        const [low, high] = data.ranges[unit]
-        const name = document.createElement("span")
-        name.className = "number"
-        name.textContent = `unit ${unit + 1}${data.amounts ? ` · ${data.amounts.name} ${data.amounts.values[unit].toFixed(2)}` : ""}`
-        const slider = document.createElement("input")
-        Object.assign(slider, { type: "range", min: low, max: high, step: (high - low) / 200, value: base[unit] })
-        slider.setAttribute("aria-label", `Value of unit ${unit + 1}`)
-        const output = document.createElement("output")
-        output.className = "number"
-        output.value = base[unit].toFixed(2)
-        const strip = document.createElement("div")
-        strip.className = "strip"
-        strip.setAttribute("role", "img")
-        strip.setAttribute("aria-label", `What changes with unit ${unit + 1}, from ${low.toFixed(1)} to ${high.toFixed(1)}`)
-        strip.append(...Array.from({ length: TRAVERSAL }, () => document.createElement("canvas")))
-        slider.oninput = () => {
-          base[unit] = Number(slider.value)
-          output.value = base[unit].toFixed(2)
-          baseChanged()
-        }
-        row.append(name, slider, output, strip)
-        return row
-      }),
-    )
-  }
   const baseChanged = () => {
     settle()
     if (plane) pointer = placeOf(base)
-    if (plane && view !== "units") plane = { ...plane, origin: base.map((value, i) => value - pointer[0] * plane.across[i] - pointer[1] * plane.up[i]) }
-    paintRows()
+    if (plane && view !== "units") {
+      const [x, y] = pointer
+      plane = { ...plane, origin: base.map((value, i) => value - x * plane.across[i] - y * plane.up[i]) }
+    }
+    unitRows.paint(model)
     gridSoon()
     soon()
   }
-  let rowsRun = 0
-  const paintRows = () => {
-    if (find(".unitrows").hidden || !model) return
-    const run = ++rowsRun
-    const jobs = [...find(".unitrows .rows").children].flatMap((row, r) => {
-      const unit = rows()[r]
-      return [...row.querySelectorAll("canvas")].map((canvas, i) => [canvas, unit, evenly(...data.ranges[unit], TRAVERSAL)[i]])
-    })
-    const slice = () => {
-      const until = performance.now() + SLICE
-      while (jobs.length && run === rowsRun && performance.now() < until) {
-        const [canvas, unit, value] = jobs.shift()
-        const code = base.slice()
-        code[unit] = value
-        paint(canvas, model.decode(code), data.shape)
-      }
-      if (jobs.length && run === rowsRun && root.isConnected) requestAnimationFrame(slice)
-    }
-    slice()
-  }
+  const unitRows = startUnits(find(".unitrows"), baseChanged)
 
   // ---- the replay of a training ----
-  const unpackReplay = (packed) => {
-    const cut = (bytes, pieces) => Array.from({ length: pieces }, (_, i) => bytes.subarray((i * bytes.length) / pieces, ((i + 1) * bytes.length) / pieces))
-    const moments = packed.steps.length
-    return {
-      ...packed,
-      codes: cut(decodeFloats(packed.codes.data), moments),
-      grids: cut(decodeBytes(packed.grids.data), moments),
-      reconstructions: cut(decodeBytes(packed.reconstructions.data), moments),
-      targets: decodeBytes(packed.targets.data),
-    }
-  }
-  const showReplay = () => {
-    find(".replay").hidden = !replay || data.compact
-    if (!replay) return
-    const slider = find(".replay input")
-    slider.max = replay.steps.length
-    slider.value = moment ?? replay.steps.length
-    find(".replay output").value =
-      moment === null ? "now: the trained model" : `after ${replay.steps[moment].toLocaleString("en")} steps`
-    const length = size(data.shape)
-    const shownCount = replay.targets.length / length
-    find(".then").hidden = moment === null
-    if (moment === null) return
-    const row = (bytes) => Array.from({ length: shownCount }, (_, i) => canvasOf(bytes.subarray(i * length, (i + 1) * length), 255))
-    const line = document.createElement("div")
-    line.style.flexBasis = "100%"
-    find(".then .rows").replaceChildren(...row(replay.targets), line, ...row(replay.reconstructions[moment]))
-  }
-  const toMoment = (i) => {
-    moment = i >= replay.steps.length ? null : i
-    showReplay()
+  const replay = startReplay(find(".replay"), () => {
+    past = replay.shown()
     redraw(false)
     clearTimeout(gridRest)
     grid()
-  }
-  const play = () => {
-    if (playing) return stop()
-    let i = moment ?? 0
-    find(".play").textContent = "Stop"
-    const next = () => {
-      toMoment(i)
-      if (i >= replay.steps.length || !root.isConnected) return stop()
-      i += 1
-      playing = setTimeout(next, REPLAY_EVERY)
-    }
-    next()
-  }
-  const stop = () => {
-    clearTimeout(playing)
-    playing = 0
-    find(".play").textContent = "Replay"
-  }
+  })
 
   // ---- what people do ----
   const setMode = (name) => {
@@ -756,10 +659,10 @@ function startLatent(root) {
     inside = false
     soon()
   })
-  globalThis.addEventListener("pointerup", up) // Plotly puts a sheet over the page while something is dragged
-  globalThis.addEventListener("pointercancel", () => {
-    held = null
-  })
+  // on the whole page: Plotly puts a sheet over it while something is dragged
+  const { signal } = alive
+  globalThis.addEventListener("pointerup", (event) => (root.isConnected ? up(event) : alive.abort()), { signal })
+  globalThis.addEventListener("pointercancel", () => (held = null), { signal })
   holder.addEventListener("keydown", (event) => {
     const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }
     if (ways[event.key] && map?.ready()) {
@@ -767,8 +670,8 @@ function startLatent(root) {
       const ranges = map.ranges()
       pointer = pointer.map((value, k) => Math.min(ranges[k][1], Math.max(ranges[k][0], value + ways[event.key][k] * far * (ranges[k][1] - ranges[k][0]))))
       soon()
-    } else if (event.key === "Enter") addPin(pointer, hovered)
-    else if (event.key === "+" || event.key === "-") map.zoom(event.key === "+")
+    } else if (event.key === "Enter") map?.ready() && addPin(pointer, hovered)
+    else if (event.key === "+" || event.key === "-") map?.zoom(event.key === "+")
     else if ((event.key === "Backspace" || event.key === "Delete") && pins.length) {
       pins.pop()
       pinsChanged()
@@ -776,18 +679,19 @@ function startLatent(root) {
     event.preventDefault()
   })
   for (const button of root.querySelectorAll(".modes button")) button.onclick = () => setMode(button.dataset.mode)
-  find(".closer").onclick = () => map.zoom(true)
-  find(".farther").onclick = () => map.zoom(false)
-  find(".whole").onclick = () => map.whole()
+  find(".closer").onclick = () => map?.zoom(true)
+  find(".farther").onclick = () => map?.zoom(false)
+  find(".whole").onclick = () => map?.whole()
   find(".backdrop select").onchange = grid
   find(".resolution input").oninput = () => {
     find(".resolution output").value = `${cellsOnASide()} × ${cellsOnASide()}`
     gridSoon()
   }
-  const askView = () => ask({ kind: "view", id: ++asked, name: view })
+  const missing = ({ plane, points, state }) => !plane && !points && state === ""
+  const askView = () => question({ kind: "view", name: view })
   find(".view").onchange = () => {
     view = find(".view").value
-    if (view !== "units" && !data.views[view].plane && !data.views[view].points) askView()
+    if (data.views[view] && missing(data.views[view])) askView()
     pointer = [0, 0]
     redraw(true)
   }
@@ -828,24 +732,8 @@ function startLatent(root) {
     soon()
   }
   find(".gif").onclick = () => {
-    asked += 1
-    ask({ kind: "gif", id: asked, codes: pathCodes().map((code) => [...code]) })
+    gifAsked = question({ kind: "gif", codes: pathCodes().map((code) => [...code]) })
   }
-  find(".zero").onclick = () => {
-    base = Float32Array.from(data.mean)
-    buildRows()
-    baseChanged()
-  }
-  find(".more").onclick = () => {
-    allUnits = true
-    buildRows()
-    paintRows()
-  }
-  find(".replay input").oninput = () => {
-    stop()
-    toMoment(Number(find(".replay input").value))
-  }
-  find(".play").onclick = play
   return take
 }
 

@@ -13,7 +13,6 @@ const FARTHEST = 4 // standard deviations a slider goes to
 const GAP = 8 // pixels between two pictures
 const FRAME = 3
 const TALLEST = 132 // pixels a picture may take
-const SLICE = 10 // milliseconds of decoding between two frames
 const WIDEST_GRID = 440 // pixels
 
 function startVae(root) {
@@ -164,7 +163,6 @@ function startVae(root) {
 
   // ---- pictures from the prior, a slice of them between two frames ----
   const paintGrid = () => {
-    cancelAnimationFrame(painting)
     if (!model) return
     const [channels, height, width] = shape
     const across = Math.ceil(Math.sqrt(draws.length))
@@ -177,19 +175,14 @@ function startVae(root) {
     const context = grid.getContext("2d")
     const scratch = document.createElement("canvas")
     const code = new Float32Array(data.order.length)
-    let next = 0
-    const go = () => {
-      const until = performance.now() + SLICE
-      while (next < draws.length && performance.now() < until) {
-        draws[next].forEach((value, i) => (code[i] = temperature * value))
-        paint(scratch, model.decode(code), [channels, height, width])
-        context.drawImage(scratch, (next % across) * (width + 1), Math.floor(next / across) * (height + 1))
-        next++
-      }
-      if (next < draws.length) painting = requestAnimationFrame(go)
-      else grid.dataset.drawn = Number(grid.dataset.drawn ?? 0) + 1
+    const mine = ++painting
+    const one = (i) => {
+      draws[i].forEach((value, k) => (code[k] = temperature * value))
+      paint(scratch, model.decode(code), [channels, height, width])
+      context.drawImage(scratch, (i % across) * (width + 1), Math.floor(i / across) * (height + 1))
     }
-    go()
+    const done = () => (grid.dataset.drawn = Number(grid.dataset.drawn ?? 0) + 1)
+    inSlices(draws.length, one, () => mine === painting && root.isConnected, done)
     find(".temperature + output").value = temperature.toFixed(2)
     grid.setAttribute("aria-label", `${draws.length} pictures decoded from codes drawn from the prior, times ${temperature.toFixed(2)}`)
     const silent = data.active.every((active) => !active)

@@ -100,7 +100,7 @@ def of_run(run: Run) -> Choice | None:
         CheckpointError: If the checkpoint cannot be read.
     """
     step = lab.store().checkpoint_step(run.id)
-    return None if step is None else _of_run(run.id, step)
+    return None if step is None else _of_run(run.id, step, bool(run.metrics))
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
@@ -109,7 +109,7 @@ def _shipped(name: str) -> Choice:
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _of_run(run_id: str, step: int) -> Choice | None:  # noqa: ARG001 - a later checkpoint is another network
+def _of_run(run_id: str, step: int, measured: bool) -> Choice | None:  # noqa: ARG001 - a later checkpoint is another
     data = lab.store().checkpoint(run_id)
     if data is None:  # deleted a moment ago
         return None

@@ -15,6 +15,7 @@ from aecore.analysis.latent import Box, box_of
 from aecore.analysis.neighbours import covered_share, knn_accuracy, nothing_share
 from aecore.analysis.subspace import principal_angles
 from aecore.data import load_dataset
+from aecore.errors import ConfigError
 from aecore.metrics import active_units
 from aecore.training import encode
 from pages.ui.latent.choices import Choice
@@ -54,6 +55,8 @@ def _measure(choice: Choice) -> dict[str, Any]:
     model, dataset = choice.model, load_dataset(choice.dataset)
     train, test = dataset.train[:MOST_TRAINING], dataset.test[:MOST_TEST]
     codes, test_codes = encode(model, train), encode(model, test)
+    if not codes.isfinite().all() or not test_codes.isfinite().all():
+        raise ConfigError("Some codes are no finite numbers, so nothing can be measured. The training went astray.")
     found: dict[str, Any] = {
         "training": len(train),
         "test": len(test),
@@ -89,14 +92,14 @@ def shown(found: dict[str, Any]) -> None:
             st.metric(
                 "Plane covered ↑",
                 f"{100 * found['covered']:.3g} %",
-                help=f"Share of {SIDE} x {SIDE} cells, where 98 % of the codes are, that hold a test picture's code. "
-                "The rest are holes.",
+                help=f"Share of {SIDE} x {SIDE} cells that hold a test picture's code, of the rectangle with 98 % "
+                "of them along each axis. The rest are holes.",
             )
             st.metric(
                 "Decodes to nothing ↓",
                 f"{100 * found['nothing']:.3g} %",
-                help="Share of the cells whose decoded picture is farther from every training picture than 95 % of "
-                "reconstructions are.",
+                help=f"Share of {SIDE} x {SIDE} places in that rectangle whose decoded picture is farther from every "
+                "training picture than 95 % of reconstructions are.",
             )
         if "active" in found:
             st.metric(

@@ -55,27 +55,33 @@ def pair() -> None:
 
 def side_by_side(dataset: str) -> None:
     """Two maps on one scale of colours, and the same numbers of both."""
+    busy = False  # after an error too: nobody should watch it come again and again
     with told_kindly():
-        two = [choices.shipped(name) for name in pretrained.PAIRS[dataset]]
-        keep("pair", *(choice.packed for choice in two), pictures(dataset))
-        busy = False
-        for choice, title, column in zip(two, TITLES, st.columns(2, gap="medium"), strict=True):
-            with column:
-                st.markdown(f"**{title}**")
-                plane(choice, dataset, key=f"pair_{choice.key}", compact=True)
-                found = measured(choice)
-                busy |= found is None
-                if found is None:
-                    st.caption("Measuring the code …")
-                else:
-                    shown(found)
-        if not busy:
-            st.markdown(compared(*(measured(choice) or {} for choice in two)))
-        st.caption("Both on the same scale: black is 0 and white is 1. Axes are in the units of each code.")
-        was = st.session_state.get("pair_busy", False)
-        st.session_state["pair_busy"] = busy
-        if busy != was:
-            st.rerun()
+        busy = _two(dataset)
+    was = st.session_state.get("pair_busy", False)
+    st.session_state["pair_busy"] = busy
+    if busy != was:
+        st.rerun()
+
+
+def _two(dataset: str) -> bool:
+    """Draw both; say whether something is still being measured."""
+    two = [choices.shipped(name) for name in pretrained.PAIRS[dataset]]
+    keep("pair", *(choice.packed for choice in two), pictures(dataset))
+    numbers = [measured(choice) for choice in two]
+    for choice, found, title, column in zip(two, numbers, TITLES, st.columns(2, gap="medium"), strict=True):
+        with column:
+            st.markdown(f"**{title}**")
+            plane(choice, dataset, key=f"pair_{choice.key}", revision=choice.digest, compact=True)
+            if found is None:
+                st.caption("Measuring the code …")
+            else:
+                shown(found)
+    plain, variational = numbers
+    if plain is not None and variational is not None:
+        st.markdown(compared(plain, variational))
+    st.caption("Both on the same scale: black is 0 and white is 1. Axes are in the units of each code.")
+    return plain is None or variational is None
 
 
 def compared(plain: dict[str, Any], variational: dict[str, Any]) -> str:

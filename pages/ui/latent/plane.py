@@ -33,12 +33,16 @@ from pages.ui.palette import DARK, LIGHT
 MOST_PINS, MOST_FRAMES = 8, 24
 FARTHEST = 1e4  # of a code's numbers; a decoder shows nothing new beyond
 USUAL_VIEW = "pca"
+_ASKED = "latent_pins_asked"
 
 _COMPONENT = st.components.v2.component(
     "latent_plane",
     html=source("latent.html"),
     css=source("meaning.css", "buttons.css", "latent.css"),
-    js=source("engine.js", "pictures.js", "signed.js", "kept.js", "latent_geometry.js", "latent_map.js", "latent.js"),
+    js=source(
+        *("engine.js", "pictures.js", "signed.js", "kept.js", "slices.js", "latent_geometry.js"),
+        *("latent_map.js", "latent_units.js", "latent_replay.js", "latent.js"),
+    ),
 )
 
 
@@ -47,18 +51,23 @@ class Live:
     """A training that goes on: where its codes are now.
 
     Attributes:
-        run_id: Which run.
         stage: The images it is watched on.
         snapshot: What it made of them last.
     """
 
-    run_id: str
     stage: Stage
     snapshot: Snapshot
 
 
 def plane(
-    choice: Choice | None, dataset: str, *, key: str, live: Live | None = None, replay: str = "", compact: bool = False
+    choice: Choice | None,
+    dataset: str,
+    *,
+    key: str,
+    revision: str,
+    live: Live | None = None,
+    replay: str = "",
+    compact: bool = False,
 ) -> bool:
     """Draw the map of a network's codes; say whether something is being worked out for it.
 
@@ -66,13 +75,17 @@ def plane(
         choice: The network; None while a run that goes on has none to fetch yet.
         dataset: Where its test images are from.
         key: Streamlit's; also that under which questions are kept.
+        revision: What the map is of: when it changes, pins, zoom and questions are those of another map.
         live: The training it is in the middle of.
         replay: Digest of the training it can replay, among what `keep` sent.
         compact: Leave out all but the map and what is under the pointer.
     """
     question = st.session_state.get(f"{key}_question", {})
+    if question.get("revision") != revision:  # asked on another map
+        question = {}
     payload = _of_run(choice, dataset, live) if live is not None else _of_model(choice, question)
     payload |= {
+        "revision": revision,
         "pictures": pictures(dataset)["digest"],
         "names": list(DATASETS[dataset].label_names),
         "shape": list(DATASETS[dataset].image_shape),
@@ -87,8 +100,7 @@ def plane(
         _note(key)
 
     _COMPONENT(key=key, data=(payload,), on_asked_change=note)
-    waiting = any(view["state"] == "pending" for view in payload["views"].values())
-    return waiting or bool(question.get("pins", {}).get("codes") and payload["nearest"] is None)
+    return payload["waiting_for_pins"] or any(view["state"] == "pending" for view in payload["views"].values())
 
 
 # ---- what it is sent ----------------------------------------------------------------------------------------------
@@ -101,7 +113,6 @@ def _of_model(choice: Choice | None, question: dict[str, Any]) -> dict[str, Any]
     name, amounts = codes.amounts
     said = "posteriors' means" if codes.deviations is not None else "codes"
     return {
-        "revision": choice.digest,
         "digest": choice.digest,
         "latent_dim": dims,
         "codes": floats_to_json(codes.values),
@@ -123,7 +134,6 @@ def _of_run(choice: Choice | None, dataset: str, live: Live) -> dict[str, Any]:
     dims = codes.shape[1]
     assert dims == 2, dataset
     return {
-        "revision": live.run_id,
         "digest": "" if choice is None else choice.digest,
         "waiting": "The decoder comes with the first checkpoint, within ten seconds.",
         "latent_dim": dims,
@@ -148,7 +158,7 @@ def _views(choice: Choice, codes: Codes, question: dict[str, Any]) -> dict[str, 
         view: dict[str, Any] = {"title": about.title, "axes": [f"{about.title} 1", f"{about.title} 2"], "state": ""}
         if name == "pca":
             view["plane"] = principal(codes)
-        elif name in question.get("views", ()):
+        elif name == question.get("view"):
             try:
                 points = jobs().view(name, choice.digest, codes.values)
                 view |= {"state": "pending"} if points is None else {"state": "done", "points": floats_to_json(points)}
@@ -166,9 +176,11 @@ def _note(key: str) -> None:
     said = st.session_state[key].asked
     question: dict[str, Any] = dict(st.session_state.get(f"{key}_question", {}))
     try:
-        kind, number = said["kind"], int(said["id"])
+        kind, number, revision = said["kind"], str(said["id"]), str(said["revision"])
+        if question.get("revision") != revision:
+            question = {"revision": revision}
         if kind == "view" and said["name"] in VIEWS:
-            question["views"] = {*question.get("views", ()), said["name"]}
+            question["view"] = said["name"]
         elif kind in ("pins", "gif"):
             most = MOST_PINS if kind == "pins" else MOST_FRAMES
             codes = [[float(value) for value in code] for code in said["codes"][:most]]
@@ -180,21 +192,23 @@ def _note(key: str) -> None:
 
 
 def _answers(choice: Choice | None, question: dict[str, Any]) -> dict[str, Any]:
-    told: dict[str, Any] = {"nearest": None, "gif": None}
+    told: dict[str, Any] = {"nearest": None, "gif": None, "waiting_for_pins": False}
     if choice is None:
         return told
     dims = choice.checkpoint.model_config.latent_dim
     pins, path = (_codes_of_size(question.get(kind), dims) for kind in ("pins", "gif"))
     if pins is not None:
-        found = jobs().ask((choice.digest, "nearest", pins.tobytes()), lambda: _nearest(choice, pins), soon=True)
+        name = (choice.digest, "nearest", pins.tobytes())
+        before = st.session_state.get(_ASKED)
+        if before != name:
+            jobs().forget(before)  # nobody wants to know any more what lay under a pin on its way
+            st.session_state[_ASKED] = name
+        found = jobs().ask(name, lambda: _nearest(choice, pins), soon=True)
         told["nearest"] = None if found is None else {"id": question["pins"]["id"], "found": found}
+        told["waiting_for_pins"] = found is None
     if path is not None:
-        number = question["gif"]["id"]
-        told["gif"] = {
-            "id": f"{choice.digest}-{number}",
-            "name": "path.gif",
-            "data": _gif(choice, path.tobytes(), dims),
-        }
+        data = _gif(choice.digest, path.tobytes(), dims, choice)
+        told["gif"] = {"id": question["gif"]["id"], "name": "path.gif", "data": data}
     return told
 
 
@@ -215,8 +229,9 @@ def _nearest(choice: Choice, codes: NDArray[np.float32]) -> list[dict[str, Any]]
     ]
 
 
-def _gif(choice: Choice, codes: bytes, dims: int) -> str:
-    made = decode_all(choice.model, torch.from_numpy(np.frombuffer(codes, np.float32).reshape(-1, dims).copy()))
+@st.cache_data(show_spinner=False, max_entries=32)
+def _gif(digest: str, codes: bytes, dims: int, _choice: Choice) -> str:  # noqa: ARG001 - the digest is the cache's key
+    made = decode_all(_choice.model, torch.from_numpy(np.frombuffer(codes, np.float32).reshape(-1, dims).copy()))
     return base64.b64encode(gif(made)).decode("ascii")
 
 

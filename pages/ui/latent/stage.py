@@ -30,7 +30,7 @@ def draw(key: str, run: Run | None) -> bool:
     if key != YOURS or run is None:
         choice = choices.shipped(key)
         keep(MAP, choice.packed, pictures(choice.dataset))
-        return plane(choice, choice.dataset, key=MAP) | measures(choice)
+        return plane(choice, choice.dataset, key=MAP, revision=choice.digest) | measures(choice)
     chosen = choices.of_run(run)
     if run.unfinished and run.model.latent_dim == 2:
         return _training(chosen, run)
@@ -40,19 +40,18 @@ def draw(key: str, run: Run | None) -> bool:
             if run.unfinished
             else "This run ended before there was a network to show. Train again, or resume it below."
         )
-        return run.unfinished
+        return False
     replay = replay_of(run)
     keep(MAP, chosen.packed, pictures(run.dataset), *([replay] if replay else []))
-    waiting = plane(chosen, run.dataset, key=MAP, replay=replay["digest"] if replay else "")
-    return measures(chosen) | waiting if not run.unfinished else True
+    waiting = plane(chosen, run.dataset, key=MAP, revision=run.id, replay=replay["digest"] if replay else "")
+    return waiting if run.unfinished else measures(chosen) | waiting
 
 
 def _training(choice: choices.Choice | None, run: Run) -> bool:
-    """The map while it moves."""
+    """The map while it moves, or is paused."""
     stage, snapshot = lab.store().stage(run.id), lab.store().snapshot(run.id)
     if stage is None or snapshot is None or not len(snapshot.codes):
         st.info("The map appears with the first step of the training.")
-        return True
+        return False
     keep(MAP, *([choice.packed] if choice else []), pictures(run.dataset))
-    plane(choice, run.dataset, key=MAP, live=Live(run.id, stage, snapshot))
-    return True
+    return plane(choice, run.dataset, key=MAP, revision=run.id, live=Live(stage, snapshot))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from aecore.analysis.collapse import averaged_over_pixels
+from aecore.analysis.collapse import averaged_over_pixels, averaging_is_a_beta
 from aecore.data import DATASETS
 from aecore.errors import AecoreError
 from aecore.runs.records import Run
@@ -37,6 +37,11 @@ def averaged(choice: Choice, run: Run | None, twin: Run | str | None, me: str) -
     beside = choose_twin(twin)
     if beside is not None:
         both(choice, beside)
+    elif choice.key == YOURS and run is not None and not averaging_is_a_beta(run.training):
+        st.caption(
+            "This run was trained so that the size of the whole loss matters too (its optimiser, or its weight decay): "
+            "averaging would be more than another beta. Train with Adam and without decay to compare."
+        )
     elif choice.key == YOURS and run is not None:
         st.button(
             "Train the same, averaged",

@@ -21,7 +21,7 @@ _COMPONENT = st.components.v2.component(
     "vae_bench",
     html=source("vae.html"),
     css=source("meaning.css", "buttons.css", "vae.css"),
-    js=source("engine.js", "kept.js", "pictures.js", "signed.js", "vae.js"),
+    js=source("engine.js", "kept.js", "slices.js", "pictures.js", "signed.js", "vae.js"),
 )
 
 

@@ -154,8 +154,10 @@ def choose_twin(twin: Run | str | None) -> Choice | None:
 
 
 def of_run(run: Run, title: str) -> Choice:
-    """The model of a run."""
-    return _of_run(run.id, run.step, title)
+    """The model of a run; while it is paused its charge may still be warming up."""
+    looks = [point for point in lab.store().points(run.id) if point.kind == "test"] if run.unfinished else []
+    share = looks[-1].values.get("share", 1.0) if looks else 1.0
+    return _of_run(run.id, run.step, title, share)
 
 
 @st.cache_resource(show_spinner="Measuring the model …", max_entries=16)
@@ -164,14 +166,14 @@ def _shipped(name: str) -> Choice:
 
 
 @st.cache_resource(show_spinner="Measuring your network …", max_entries=16)
-def _of_run(run_id: str, step: int, title: str) -> Choice:  # noqa: ARG001 - a run that went on is another network
+def _of_run(run_id: str, step: int, title: str, share: float) -> Choice:  # noqa: ARG001 - a run that went on is another network
     data = lab.store().checkpoint(run_id)
     if data is None:
         raise CheckpointError("The run that stood on the stage was deleted. Choose another model.")
-    return _choice(YOURS, title, Checkpoint.from_bytes(data))
+    return _choice(YOURS, title, Checkpoint.from_bytes(data), share)
 
 
-def _choice(key: str, title: str, checkpoint: Checkpoint) -> Choice:
+def _choice(key: str, title: str, checkpoint: Checkpoint, share: float = 1.0) -> Choice:
     model, dataset = checkpoint.build(), load_dataset(checkpoint.dataset)
     config, training = checkpoint.model_config, checkpoint.train_config
     loss, images = loss_of(config, training), dataset.test[:MOST_IMAGES]
@@ -179,7 +181,7 @@ def _choice(key: str, title: str, checkpoint: Checkpoint) -> Choice:
     posterior, examples = posteriors(model, images), posteriors(model, pretrained.examples(dataset))
     if posterior is None or examples is None:
         raise CheckpointError("This model's code is no distribution. Choose a variational one.")
-    account = account_of_terms(found.terms, found.units, config, loss, share=1.0, step=None)
+    account = account_of_terms(found.terms, found.units, config, loss, share=share, step=None)
     classes = len(DATASETS[checkpoint.dataset].label_names)
     return Choice(
         key,

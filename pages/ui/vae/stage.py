@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from aecore.analysis.collapse import Account, account_of_terms, share_at, verdict
+from aecore.analysis.collapse import Account, account_of_terms, verdict
 from aecore.data import DATASETS
 from aecore.runs.records import Point, Run
 from aecore.training import loss_of
@@ -101,14 +101,14 @@ def told(account: Account) -> None:
 
 def history_of(run: Run, points: Sequence[Point]) -> list[Account]:
     """What the run paid at each look at the test set."""
-    loss, warmup = loss_of(run.model, run.training), run.training.warmup
+    loss = loss_of(run.model, run.training)
     return [
         account_of_terms(
             point.terms,
             point.units,
             run.model,
             loss,
-            share=share_at(point.step, run.total_steps, warmup),
+            share=point.values.get("share", 1.0),
             step=point.step,
         )
         for point in points
