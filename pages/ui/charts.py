@@ -123,17 +123,7 @@ def meter_chart(
         "legend": {"bottom": 0, "left": 0, "type": "scroll", "itemWidth": 14, "itemHeight": 8, "textStyle": text},
         "grid": {"containLabel": False, "left": 46, "right": 12, "top": 50, "bottom": 64},
         "tooltip": {"trigger": "axis", "valueFormatter": "%.3g"},
-        "xAxis": {
-            "type": "value",
-            "name": "steps",
-            "nameLocation": "middle",
-            "nameGap": 22,
-            "min": 0,
-            **({"max": steps} if steps else {}),
-            "axisLabel": {**text, "hideOverlap": True},
-            "nameTextStyle": text,
-            "splitLine": {"show": False},
-        },
+        "xAxis": steps_axis(steps, text),
         "yAxis": {
             "type": "log" if logarithmic else "value",
             "scale": True,
@@ -197,6 +187,26 @@ def plane_chart(
             }
             for number, name in enumerate(names)
         ],
+    }
+
+
+def steps_axis(steps: int | None, text: Mapping[str, Any]) -> dict[str, Any]:
+    """The axis of steps below a curve.
+
+    Args:
+        steps: Of the whole budget, if that is known.
+        text: Style of its words.
+    """
+    return {
+        "type": "value",
+        "name": "steps",
+        "nameLocation": "middle",
+        "nameGap": 22,
+        "min": 0,
+        **({"max": steps} if steps else {}),
+        "axisLabel": {**text, "hideOverlap": True},
+        "nameTextStyle": text,
+        "splitLine": {"show": False},
     }
 
 

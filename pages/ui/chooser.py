@@ -6,12 +6,45 @@ This module knows nothing of what is shown of it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
+from aecore.checkpoint import Checkpoint
+from aecore.models.autoencoder import Autoencoder
 from aecore.runs.records import Run
 
 YOURS = "yours"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that was chosen, ready for the browser.
+
+    Attributes:
+        key: What it is called in a link.
+        title: What it is called on the page.
+        checkpoint: Its card.
+        model: The network itself, in evaluation mode; never changed.
+        packed: For the browser's engine.
+    """
+
+    key: str
+    title: str
+    checkpoint: Checkpoint
+    model: Autoencoder
+    packed: dict[str, Any]
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset it learned from."""
+        return self.checkpoint.dataset
+
+    @property
+    def digest(self) -> str:
+        """Changes whenever the network does."""
+        return str(self.packed["digest"])
 
 
 def choose_network(name: str, titles: Mapping[str, str], run: Run | None, *, label: str, help_text: str) -> str:

@@ -10,6 +10,8 @@ export default function ({ parentElement, data: [data], setTriggerValue }) {
 }
 
 const LETTERS = "ABCDEFGH"
+const PATIENCE = 4000 // milliseconds until a question is asked again
+const ATTEMPTS = 4
 const QUIET = 250 // milliseconds of rest before the server is asked, or a grid is decoded anew
 const NEAR = 10 // pixels at which the pointer is on a point
 const GRAB = 14 // pixels at which it is on a pin
@@ -51,6 +53,7 @@ function startLatent(root) {
   let gridRun = 0
   let pinsAsked = "" // id of the latest question about pins
   let gifAsked = "" // and of the GIF that is still to come
+  const open = new Map() // kind -> the question that is not answered yet
   let theme = "light"
   const alive = new AbortController() // ends what listens to the whole page
   const spent = []
@@ -65,6 +68,7 @@ function startLatent(root) {
     const other = before?.revision !== data.revision
     if (other) {
       held = null
+      open.clear()
       codes = null
       pins = []
       samples = []
@@ -111,6 +115,9 @@ function startLatent(root) {
       })
     }
     if (before?.nearest !== data.nearest) showPins()
+    answered("pins", data.nearest?.id)
+    answered("gif", data.gif?.id)
+    if (data.views[view]?.state) open.delete("view")
     if (data.gif && data.gif.id === gifAsked) {
       gifAsked = ""
       saveFile(data.gif)
@@ -121,10 +128,18 @@ function startLatent(root) {
   }
   // Every question has a name of its own: an answer may be that of an earlier visit to this page.
   const question = (what) => {
-    const id = `${Date.now()}-${Math.random()}`
-    ask({ ...what, id, revision: data.revision })
-    return id
+    const said = { ...what, id: `${Date.now()}-${Math.random()}`, revision: data.revision }
+    open.set(said.kind, said)
+    send(said, ATTEMPTS)
+    return said.id
   }
+  // Again after a while: a question can be lost where a run of the page is broken off by the next.
+  const send = (said, attempts) => {
+    if (open.get(said.kind) !== said || !root.isConnected) return
+    ask(said)
+    if (attempts > 1) setTimeout(() => send(said, attempts - 1), PATIENCE)
+  }
+  const answered = (kind, id) => open.get(kind)?.id === id && open.delete(kind)
   const begin = () => {
     const library = () => {
       if (!globalThis.labPlotly) return false

@@ -163,7 +163,7 @@ def _about(choice: Choice) -> dict[str, Any]:
     trained_on = {"corruption": noise.corruption, "low": low, "high": high, "clip": noise.clip, "words": words}
     return {
         "key": choice.key,
-        "digest": choice.packed["digest"],
+        "digest": choice.digest,
         "twin": choice.twin,
         "trained": trained_on if noise.on else None,
         "typical": choice.typical,

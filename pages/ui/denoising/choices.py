@@ -26,10 +26,9 @@ from aecore.checkpoint import Checkpoint
 from aecore.data import DATASETS, is_available, load_dataset
 from aecore.errors import CheckpointError
 from aecore.models import BODIES
-from aecore.models.autoencoder import Autoencoder
 from aecore.runs.records import Run
 from pages.ui import lab
-from pages.ui.chooser import YOURS
+from pages.ui.chooser import YOURS, Network
 from pages.ui.engine import pack
 
 CHOSEN = "denoiser"
@@ -37,33 +36,18 @@ FEW = 40  # images on which filters are measured while somebody waits
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Network):
     """A network on the bench, ready for the browser.
 
     Attributes:
-        key: What it is called in a link and in the curves.
-        title: What it is called on the page.
-        checkpoint: Its card.
-        model: The network itself, in evaluation mode; never changed.
-        packed: For the browser's engine.
         twin: Key of the same network trained without noise; empty if there is none.
         known: Curves by corruption that need not be measured any more, of its twin too.
         typical: Percentiles of its errors on test images without noise.
     """
 
-    key: str
-    title: str
-    checkpoint: Checkpoint
-    model: Autoencoder
-    packed: dict[str, Any]
     twin: str
     known: dict[str, Any]
     typical: list[float]
-
-    @property
-    def dataset(self) -> str:
-        """Name of the dataset it learned from."""
-        return self.checkpoint.dataset
 
 
 def titles(run: Run | None) -> dict[str, str]:
@@ -133,7 +117,7 @@ def curves_of(choice: Choice, corruption: str) -> dict[str, Any] | None:
     filters = filter_curves(choice.dataset, corruption)
     if filters is None:
         return None
-    known = choice.known.get(corruption) or _measured(choice.packed["digest"], corruption, filters["images"], choice)
+    known = choice.known.get(corruption) or _measured(choice.digest, corruption, filters["images"], choice)
     return {**filters, "rows": {**known["rows"], **filters["rows"]}}
 
 

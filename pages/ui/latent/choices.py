@@ -6,8 +6,6 @@ This module knows nothing of how the map looks.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
 
 import streamlit as st
 
@@ -16,42 +14,12 @@ from aecore.checkpoint import CARD_FILE, Checkpoint
 from aecore.data import DATASETS, is_available
 from aecore.errors import CheckpointError
 from aecore.models import BODIES, BOTTLENECKS, ModelConfig
-from aecore.models.autoencoder import Autoencoder
 from aecore.runs.records import Run
 from pages.ui import lab
-from pages.ui.chooser import YOURS
+from pages.ui.chooser import YOURS, Network
 from pages.ui.engine import pack
 
 CHOSEN = "map"
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A network on the map, ready for the browser.
-
-    Attributes:
-        key: What it is called in a link.
-        title: What it is called on the page.
-        checkpoint: Its card.
-        model: The network itself, in evaluation mode; never changed.
-        packed: For the browser's engine.
-    """
-
-    key: str
-    title: str
-    checkpoint: Checkpoint
-    model: Autoencoder
-    packed: dict[str, Any]
-
-    @property
-    def dataset(self) -> str:
-        """Name of the dataset it learned from."""
-        return self.checkpoint.dataset
-
-    @property
-    def digest(self) -> str:
-        """Changes whenever the network does."""
-        return str(self.packed["digest"])
 
 
 def titles(run: Run | None) -> dict[str, str]:
@@ -84,7 +52,7 @@ def _words(model: ModelConfig) -> str:
     return f"{BOTTLENECKS[model.bottleneck].title.lower()} {BODIES[model.body].title}{upsampler}, {numbers}"
 
 
-def shipped(name: str) -> Choice:
+def shipped(name: str) -> Network:
     """A network that the lab ships.
 
     Raises:
@@ -93,7 +61,7 @@ def shipped(name: str) -> Choice:
     return _shipped(name)
 
 
-def of_run(run: Run) -> Choice | None:
+def of_run(run: Run) -> Network | None:
     """The network of a run as its latest checkpoint has it; None before there is one.
 
     Raises:
@@ -104,12 +72,12 @@ def of_run(run: Run) -> Choice | None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
-def _shipped(name: str) -> Choice:
+def _shipped(name: str) -> Network:
     return _choice(name, _title(name), pretrained.load(name))
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _of_run(run_id: str, step: int, measured: bool) -> Choice | None:  # noqa: ARG001 - a later checkpoint is another
+def _of_run(run_id: str, step: int, measured: bool) -> Network | None:  # noqa: ARG001 - a later checkpoint is another
     data = lab.store().checkpoint(run_id)
     if data is None:  # deleted a moment ago
         return None
@@ -117,8 +85,8 @@ def _of_run(run_id: str, step: int, measured: bool) -> Choice | None:  # noqa: A
     return _choice(YOURS, f"Your run: {_words(checkpoint.model_config)}", checkpoint)
 
 
-def _choice(key: str, title: str, checkpoint: Checkpoint) -> Choice:
+def _choice(key: str, title: str, checkpoint: Checkpoint) -> Network:
     try:
-        return Choice(key, title, checkpoint, checkpoint.build(), pack(checkpoint.files(), key))
+        return Network(key, title, checkpoint, checkpoint.build(), pack(checkpoint.files(), key))
     except KeyError as error:
         raise CheckpointError(f"The network {key} cannot be drawn in the browser: {error} is missing.") from error

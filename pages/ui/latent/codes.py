@@ -19,8 +19,8 @@ from aecore.analysis.bound import kl_per_unit, posteriors
 from aecore.analysis.latent import box_of, principal_plane
 from aecore.data import load_dataset
 from aecore.training import encode
+from pages.ui.chooser import Network
 from pages.ui.engine import images_to_json
-from pages.ui.latent.choices import Choice
 
 MAP_IMAGES = 1000  # points a browser moves without effort, and enough to see every class
 
@@ -48,13 +48,13 @@ class Codes:
     mean: NDArray[np.float32]
 
 
-def codes_of(choice: Choice) -> Codes:
+def codes_of(choice: Network) -> Codes:
     """The codes a network gives to the first test images of its dataset."""
     return _codes(choice.digest, choice)
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
-def _codes(digest: str, _choice: Choice) -> Codes:  # noqa: ARG001 - the digest is the cache's key
+def _codes(digest: str, _choice: Network) -> Codes:  # noqa: ARG001 - the digest is the cache's key
     dataset = load_dataset(_choice.dataset)
     images = dataset.test[:MAP_IMAGES]
     posterior = posteriors(_choice.model, images)

@@ -16,6 +16,7 @@ from typing import Any
 import streamlit as st
 
 from aecore.analysis.views import ViewJob, start_view
+from aecore.errors import AecoreError
 
 KEPT = 64  # results
 MOST_WAITING = 16  # jobs of one kind; who asks beyond that is told to wait, and asks again
@@ -91,7 +92,7 @@ class Jobs:
             _thin(self._views, lambda old: not old.running)
             try:
                 return self._views[key].result()
-            except Exception:
+            except AecoreError:
                 self._failed.setdefault(key, now)
                 raise
 

@@ -18,7 +18,7 @@ from aecore.data import load_dataset
 from aecore.errors import ConfigError
 from aecore.metrics import active_units
 from aecore.training import encode
-from pages.ui.latent.choices import Choice
+from pages.ui.chooser import Network
 from pages.ui.latent.jobs import jobs
 
 MOST_TRAINING = 5000  # codes that vote, and images compared with
@@ -32,7 +32,7 @@ KINDS = {
 SIDE = 20  # cells on each side of the plane
 
 
-def measures(choice: Choice) -> bool:
+def measures(choice: Network) -> bool:
     """Draw the numbers; say whether they are still being worked out.
 
     Raises:
@@ -46,12 +46,12 @@ def measures(choice: Choice) -> bool:
     return False
 
 
-def measured(choice: Choice) -> dict[str, Any] | None:
+def measured(choice: Network) -> dict[str, Any] | None:
     """All there is to say of a code, by name; None while it is worked out."""
     return jobs().ask((choice.digest, "measures"), lambda: _measure(choice))
 
 
-def _measure(choice: Choice) -> dict[str, Any]:
+def _measure(choice: Network) -> dict[str, Any]:
     model, dataset = choice.model, load_dataset(choice.dataset)
     train, test = dataset.train[:MOST_TRAINING], dataset.test[:MOST_TEST]
     codes, test_codes = encode(model, train), encode(model, test)

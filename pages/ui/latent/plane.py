@@ -24,8 +24,8 @@ from aecore.errors import AecoreError
 from aecore.export import gif
 from aecore.runs.records import Snapshot, Stage
 from pages.ui.browser import source
+from pages.ui.chooser import Network
 from pages.ui.engine import floats_to_json
-from pages.ui.latent.choices import Choice
 from pages.ui.latent.codes import Codes, box, codes_of, pictures, principal, to_base64
 from pages.ui.latent.jobs import jobs
 from pages.ui.palette import DARK, LIGHT
@@ -60,7 +60,7 @@ class Live:
 
 
 def plane(
-    choice: Choice | None,
+    choice: Network | None,
     dataset: str,
     *,
     key: str,
@@ -106,7 +106,7 @@ def plane(
 # ---- what it is sent ----------------------------------------------------------------------------------------------
 
 
-def _of_model(choice: Choice | None, question: dict[str, Any]) -> dict[str, Any]:
+def _of_model(choice: Network | None, question: dict[str, Any]) -> dict[str, Any]:
     assert choice is not None
     codes = codes_of(choice)
     dims = codes.values.shape[1]
@@ -129,7 +129,7 @@ def _of_model(choice: Choice | None, question: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def _of_run(choice: Choice | None, dataset: str, live: Live) -> dict[str, Any]:
+def _of_run(choice: Network | None, dataset: str, live: Live) -> dict[str, Any]:
     codes = live.snapshot.codes
     dims = codes.shape[1]
     assert dims == 2, dataset
@@ -151,7 +151,7 @@ def _of_run(choice: Choice | None, dataset: str, live: Live) -> dict[str, Any]:
     }
 
 
-def _views(choice: Choice, codes: Codes, question: dict[str, Any]) -> dict[str, Any]:
+def _views(choice: Network, codes: Codes, question: dict[str, Any]) -> dict[str, Any]:
     """The ways to see a larger code in a plane; those that take long only once they are wanted."""
     found: dict[str, Any] = {}
     for name, about in VIEWS.items():
@@ -191,7 +191,7 @@ def _note(key: str) -> None:
     st.session_state[f"{key}_question"] = question
 
 
-def _answers(choice: Choice | None, question: dict[str, Any]) -> dict[str, Any]:
+def _answers(choice: Network | None, question: dict[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {"nearest": None, "gif": None, "waiting_for_pins": False}
     if choice is None:
         return told
@@ -219,7 +219,7 @@ def _codes_of_size(question: dict[str, Any] | None, dims: int) -> NDArray[np.flo
     return np.asarray(question["codes"], dtype=np.float32)
 
 
-def _nearest(choice: Choice, codes: NDArray[np.float32]) -> list[dict[str, Any]]:
+def _nearest(choice: Network, codes: NDArray[np.float32]) -> list[dict[str, Any]]:
     """The training image nearest to what each code decodes to."""
     stored = load_dataset(choice.dataset).train
     distances, who = nearest_images(decode_all(choice.model, torch.from_numpy(codes)), stored)
@@ -230,7 +230,7 @@ def _nearest(choice: Choice, codes: NDArray[np.float32]) -> list[dict[str, Any]]
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
-def _gif(digest: str, codes: bytes, dims: int, _choice: Choice) -> str:  # noqa: ARG001 - the digest is the cache's key
+def _gif(digest: str, codes: bytes, dims: int, _choice: Network) -> str:  # noqa: ARG001 - the digest is the cache's key
     made = decode_all(_choice.model, torch.from_numpy(np.frombuffer(codes, np.float32).reshape(-1, dims).copy()))
     return base64.b64encode(gif(made)).decode("ascii")
 

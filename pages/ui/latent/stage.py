@@ -9,7 +9,7 @@ import streamlit as st
 
 from aecore.runs.records import Run
 from pages.ui import lab
-from pages.ui.chooser import YOURS
+from pages.ui.chooser import YOURS, Network
 from pages.ui.engine import keep
 from pages.ui.latent import choices
 from pages.ui.latent.codes import pictures
@@ -47,7 +47,7 @@ def draw(key: str, run: Run | None) -> bool:
     return waiting if run.unfinished else measures(chosen) | waiting
 
 
-def _training(choice: choices.Choice | None, run: Run) -> bool:
+def _training(choice: Network | None, run: Run) -> bool:
     """The map while it moves, or is paused."""
     stage, snapshot = lab.store().stage(run.id), lab.store().snapshot(run.id)
     if stage is None or snapshot is None or not len(snapshot.codes):

@@ -98,7 +98,7 @@ def both(choice: Choice, beside: Choice) -> None:
     rows = [StripRow("target", "target", images)]
     for name, model in (("summed", choice), ("averaged", beside)):
         rows.append(StripRow(f"{name}: again", "reconstruction", reconstructed(model)[:SHOWN]))
-        rows.append(StripRow(f"{name}: drawn", "reconstruction", drawn(model.packed["digest"], SHOWN, model.model)))
+        rows.append(StripRow(f"{name}: drawn", "reconstruction", drawn(model.digest, SHOWN, model.model)))
     image_strip(
         rows,
         key="vae_strip_both",

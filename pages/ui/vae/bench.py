@@ -41,7 +41,7 @@ def payload(choice: Choice) -> dict[str, Any]:
     account = choice.account
     order = sorted(range(len(account.units)), key=lambda unit: -account.units[unit])
     return {
-        "digest": choice.packed["digest"],
+        "digest": choice.digest,
         "shape": choice.packed["image_shape"],
         "dataset": choice.dataset,
         "examples": images_to_json(example_images(choice.dataset)),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecore.analysis.collapse import Account
+from pages.ui.charts import steps_axis
 from pages.ui.palette import Palette
 
 NATS = "nats per image"
@@ -63,17 +64,7 @@ def terms_chart(history: Sequence[Account], palette: Palette, steps: int | None)
         "legend": {"bottom": 0, "left": 0, "itemGap": 8, "itemWidth": 14, "itemHeight": 7, "textStyle": text},
         "grid": {"containLabel": False, "left": 8, "right": 8 if warms else 14, "top": 58, "bottom": 56},
         "tooltip": {"trigger": "axis", "valueFormatter": "%.3g"},
-        "xAxis": {
-            "type": "value",
-            "name": "steps",
-            "nameLocation": "middle",
-            "nameGap": 22,
-            "min": 0,
-            **({"max": steps} if steps else {}),
-            "axisLabel": {**text, "hideOverlap": True},
-            "nameTextStyle": text,
-            "splitLine": {"show": False},
-        },
+        "xAxis": steps_axis(steps, text),
         "yAxis": [left, right] if warms else [left],
         "series": [
             {

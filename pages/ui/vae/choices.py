@@ -6,7 +6,6 @@ This module knows nothing of how the stage looks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -32,7 +31,7 @@ from aecore.models.autoencoder import Autoencoder
 from aecore.runs.records import Run
 from aecore.training import evaluate, loss_of, reconstruct
 from pages.ui import lab
-from pages.ui.chooser import YOURS
+from pages.ui.chooser import YOURS, Network
 from pages.ui.engine import pack
 
 VARIATIONAL = "variational"
@@ -43,15 +42,10 @@ MOST_TWINS = 50  # runs among which the averaged one is looked for
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Network):
     """A variational model on the stage, measured.
 
     Attributes:
-        key: What it is called in a link.
-        title: What it is called on the page.
-        checkpoint: Its card.
-        model: The network itself, in evaluation mode; never changed.
-        packed: For the browser's engine.
         account: What it pays, on the first `images` test images.
         images: How many those are.
         by_class: KL of each unit by class, (K, Z).
@@ -59,21 +53,11 @@ class Choice:
         log_variances: Of the same, (N, Z).
     """
 
-    key: str
-    title: str
-    checkpoint: Checkpoint
-    model: Autoencoder
-    packed: dict[str, Any]
     account: Account
     images: int
     by_class: NDArray[np.float64]
     means: NDArray[np.float32]
     log_variances: NDArray[np.float32]
-
-    @property
-    def dataset(self) -> str:
-        """Name of the dataset it learned from."""
-        return self.checkpoint.dataset
 
     @property
     def averaged_beta(self) -> float:
@@ -212,7 +196,7 @@ def example_images(dataset: str) -> NDArray[np.uint8]:
 
 def reconstructed(choice: Choice) -> NDArray[np.uint8]:
     """The example pictures as the decoder draws their mean codes (N, C, H, W)."""
-    return _decoded(choice.packed["digest"], choice.dataset, choice)
+    return _decoded(choice.digest, choice.dataset, choice)
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
