@@ -202,6 +202,8 @@ def test_pins_and_files_belong_to_the_network_they_were_made_with(latent: Page) 
     with latent.expect_download(timeout=30_000):
         button(latent, "Save as GIF").click()
     expect(pinned.nth(0)).to_contain_text("nearest training picture: MSE")
+    expect(latent.get_by_text("Plane covered ↑")).to_be_visible(timeout=60_000)
+    settled(latent)  # a list that is open is closed when the page is drawn anew
     downloads: list[object] = []
     latent.on("download", lambda download: downloads.append(download))  # noqa: PLW0108 - it is given a mark
     latent.get_by_role("combobox", name="Network on the map").click()
@@ -218,6 +220,7 @@ def test_a_run_left_alone_gives_the_map_back(new_page: NewPage, lab: str) -> Non
     ready(page)
     button(page, "Train").click()
     expect(page.locator(".hint").first).to_contain_text("In training", timeout=60_000)
+    expect_state(page, "Training")
     button(page, "New run").click()
     expect(page.locator(".hint").first).to_contain_text("means of", timeout=60_000)
     expect(page.get_by_test_id("stException")).to_have_count(0)
