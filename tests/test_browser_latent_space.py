@@ -133,10 +133,6 @@ def test_it_follows_the_pointer_frame_by_frame(latent: Page) -> None:
     told = latent.locator(".speed").first.inner_text()
     print(f"\n{len(shots)} frames, {pictures} different pictures, {(len(shots) - 1) / seconds:.0f} a second; {told}")
     assert pictures > 40
-
-
-def test_a_decoder_is_quick_enough_for_sixty_frames(latent: Page) -> None:
-    told = latent.locator(".speed").first.inner_text()
     assert re.fullmatch(r"\d+\.\d ms to decode, here in your browser", told)
 
 
@@ -377,9 +373,8 @@ def test_the_map_moves_while_a_run_trains_and_the_training_can_be_replayed(new_p
     expect(page.locator(".replay output")).to_contain_text("now")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_phone(new_page: NewPage, lab: str, scheme: str) -> None:
-    page = new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+def test_it_fits_a_phone(new_page: NewPage, lab: str) -> None:
+    page = new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
     open_map(page, lab)
     width = page.evaluate("() => document.documentElement.scrollWidth")
     assert width <= 390

@@ -31,7 +31,7 @@ from aecore.models.bottlenecks import EXACT_UNITS, Posterior
 from aecore.models.layers import describe
 from aecore.training import TrainConfig, check_loss
 
-SHAPES = [(1, 8, 8), (3, 9, 13), (1, 28, 28), (4, 64, 64), (1, 17, 8)]
+SHAPES = [(1, 8, 8), (3, 9, 13), (1, 28, 28), (4, 64, 8), (1, 17, 8)]
 BATCH = 3
 NARROW, WIDE = 5, 12  # codes whose charges are worked out exactly, and some that may be estimated
 
