@@ -109,17 +109,10 @@ def meter_chart(
         steps: Steps of the whole budget, so that all charts have the same axis.
         logarithmic: Whether equal heights are equal ratios; values of 0 are then left out.
     """
-    text = {"color": palette.ink, "fontSize": 11}
+    text = small_text(palette)
     return {
         "animation": False,
-        "title": {
-            "left": 0,
-            "text": title,
-            "subtext": unit,
-            "itemGap": 5,
-            "textStyle": {**text, "fontSize": 13, "lineHeight": 16},
-            "subtextStyle": text,
-        },
+        "title": head(title, unit, palette),
         "legend": {"bottom": 0, "left": 0, "type": "scroll", "itemWidth": 14, "itemHeight": 8, "textStyle": text},
         "grid": {"containLabel": False, "left": 46, "right": 12, "top": 50, "bottom": 64},
         "tooltip": {"trigger": "axis", "valueFormatter": "%.3g"},
@@ -187,6 +180,24 @@ def plane_chart(
             }
             for number, name in enumerate(names)
         ],
+    }
+
+
+def small_text(palette: Palette) -> dict[str, Any]:
+    """The style of words in a small chart."""
+    return {"color": palette.ink, "fontSize": 11}
+
+
+def head(title: str, unit: str, palette: Palette) -> dict[str, Any]:
+    """What is drawn in a small chart, and in which unit."""
+    text = small_text(palette)
+    return {
+        "left": 0,
+        "text": title,
+        "subtext": unit,
+        "itemGap": 5,
+        "textStyle": {**text, "fontSize": 13, "lineHeight": 16},
+        "subtextStyle": text,
     }
 
 

@@ -73,6 +73,12 @@ def transport(run: Run | None, visitor: str, *, ready: bool, read: Callable[[], 
 
 def start(read: Callable[[], Settings], visitor: str) -> None:
     """Put a new run with the settings of the form into the queue and show it; for a button's callback."""
+    if run_id := queue(read, visitor):
+        st.session_state[STARTED] = run_id
+
+
+def queue(read: Callable[[], Settings], visitor: str) -> str | None:
+    """Put a new run into the queue and give its id; None with the reason under `TROUBLE` if that cannot be."""
     try:
         settings = read()
         run_id = lab.store().create(
@@ -85,9 +91,9 @@ def start(read: Callable[[], Settings], visitor: str) -> None:
         )
     except AecoreError as error:
         st.session_state[TROUBLE] = str(error)
-        return
+        return None
     lab.executor().nudge()
-    st.session_state[STARTED] = run_id
+    return run_id
 
 
 def _ask(wish: Callable[[str], None], run_id: str) -> None:

@@ -122,7 +122,7 @@ function startLatent(root) {
       gifAsked = ""
       saveFile(data.gif)
     }
-    if (data.views[view] && missing(data.views[view])) askView()
+    askView()
     if (map) redraw(other)
     else begin()
   }
@@ -298,7 +298,8 @@ function startLatent(root) {
     if (!map?.ready() || !points) return
     const [nearest] = nearestPoint(points, pointer)
     const [px, py] = map.toPixels(pointer)
-    const far = nearest < 0 ? Infinity : Math.hypot(...[0, 1].map((k) => map.toPixels([points[2 * nearest], points[2 * nearest + 1]])[k] - [px, py][k]))
+    const [qx, qy] = nearest < 0 ? [Infinity, Infinity] : map.toPixels([points[2 * nearest], points[2 * nearest + 1]])
+    const far = Math.hypot(qx - px, qy - py)
     hovered = far < NEAR || !plane ? nearest : -1
     decodeHere()
     showNearest(nearest)
@@ -403,6 +404,7 @@ function startLatent(root) {
     const [[cx, cy], [ex, ey]] = [map.toPixels(centre), map.toPixels(edge)]
     return [2, 1].map((times) => shape("ellipse", { class: "ellipse", cx, cy, rx: times * Math.abs(ex - cx), ry: times * Math.abs(ey - cy) }))
   }
+
   // ---- pins and the path ----
   const pinAt = (at, point = -1) => {
     if (!plane && point < 0) return null
@@ -614,7 +616,10 @@ function startLatent(root) {
   }
   const others = (pin, at) => {
     const [x, y] = map.toPixels(at)
-    return pins.findIndex((other, i) => i !== pin && Math.hypot(...map.toPixels(pinPlace(other)).map((value, k) => value - [x, y][k])) < GRAB)
+    return pins.findIndex((other, i) => {
+      const [px, py] = map.toPixels(pinPlace(other))
+      return i !== pin && Math.hypot(px - x, py - y) < GRAB
+    })
   }
   const follow = (event) => {
     const at = map?.toPlane(event)
@@ -702,11 +707,13 @@ function startLatent(root) {
     find(".resolution output").value = `${cellsOnASide()} × ${cellsOnASide()}`
     gridSoon()
   }
-  const missing = ({ plane, points, state }) => !plane && !points && state === ""
-  const askView = () => question({ kind: "view", name: view })
+  const askView = () => {
+    const known = data.views[view]
+    if (known && !known.plane && !known.state) question({ kind: "view", name: view }) // nobody has asked for it
+  }
   find(".view").onchange = () => {
     view = find(".view").value
-    if (data.views[view] && missing(data.views[view])) askView()
+    askView()
     pointer = [0, 0]
     redraw(true)
   }
@@ -720,7 +727,7 @@ function startLatent(root) {
     }
   }
   find(".prior").onclick = () => {
-    samples = Array.from({ length: PRIOR_SAMPLES }, () => gaussians(data.latent_dim))
+    samples = Array.from({ length: PRIOR_SAMPLES }, () => Float32Array.from({ length: data.latent_dim }, () => gaussian()))
     everything()
   }
   find(".clear").onclick = () => {

@@ -51,14 +51,6 @@ function nearestPoint(points, [x, y]) {
   return [nearest, least]
 }
 
-// Numbers from N(0, 1), by Box and Muller (1958).
-function gaussians(count) {
-  return Float32Array.from(
-    { length: count },
-    () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()),
-  )
-}
-
 // `count` numbers evenly from low to high.
 function evenly(low, high, count) {
   return Array.from({ length: count }, (_, i) => low + ((high - low) * i) / (count - 1))

@@ -18,7 +18,7 @@ const WIDEST_GRID = 440 // pixels
 function startVae(root) {
   const find = (selector) => root.querySelector(selector)
   const random = randomNumbers(7)
-  const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
+  const normal = () => gaussian(random)
   const grid = find(".grid")
   let data = null
   let model = null
@@ -268,17 +268,6 @@ function startVae(root) {
   }
   new ResizeObserver(soon).observe(root)
   return take
-}
-
-// Mulberry32: the same numbers every time one opens the page.
-function randomNumbers(seed) {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }
 
 function rounded(value, digits) {

@@ -41,7 +41,7 @@ APART = (1, 9, 4, 2, 0, 5)  # those of the class colours that are furthest apart
 _COMPONENT = st.components.v2.component(
     "denoising_bench",
     html=source("denoise.html"),
-    css=source("meaning.css", "buttons.css", "denoise.css", "pen.css"),
+    css=source("meaning.css", "buttons.css", "framed.css", "denoise.css", "pen.css"),
     js=source(
         "engine.js", "kept.js", "pictures.js", "signed.js", "pen.js", "noise.js", "upload.js", "curves.js", "denoise.js"
     ),

@@ -12,7 +12,6 @@ import streamlit as st
 from aecore import pretrained
 from aecore.checkpoint import CARD_FILE, Checkpoint
 from aecore.data import DATASETS, is_available
-from aecore.errors import CheckpointError
 from aecore.models import BODIES, BOTTLENECKS, ModelConfig
 from aecore.runs.records import Run
 from pages.ui import lab
@@ -41,7 +40,7 @@ def titles(run: Run | None) -> dict[str, str]:
 def _title(name: str) -> str:
     card = json.loads((pretrained.WEIGHTS / name / CARD_FILE).read_text(encoding="utf-8"))
     words = f"{DATASETS[card['dataset']['name']].title}: {_words(ModelConfig.from_dict(card['model']))}"
-    kind = {True: ", denoiser"}.get(bool(pretrained.RECIPES[name].twin), "")
+    kind = ", denoiser" if pretrained.RECIPES[name].twin else ""
     averaged = ", loss averaged over pixels" if name in pretrained.AVERAGED.values() else ""
     return words + kind + averaged
 
@@ -50,15 +49,6 @@ def _words(model: ModelConfig) -> str:
     numbers = f"{model.latent_dim} number{'s' if model.latent_dim > 1 else ''}"
     upsampler = f" ({model.upsample})" if model.body == "conv" else ""
     return f"{BOTTLENECKS[model.bottleneck].title.lower()} {BODIES[model.body].title}{upsampler}, {numbers}"
-
-
-def shipped(name: str) -> Network:
-    """A network that the lab ships.
-
-    Raises:
-        CheckpointError: If its files are damaged.
-    """
-    return _shipped(name)
 
 
 def of_run(run: Run) -> Network | None:
@@ -72,7 +62,12 @@ def of_run(run: Run) -> Network | None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
-def _shipped(name: str) -> Network:
+def shipped(name: str) -> Network:
+    """A network that the lab ships.
+
+    Raises:
+        CheckpointError: If its files are damaged.
+    """
     return _choice(name, _title(name), pretrained.load(name))
 
 
@@ -86,7 +81,4 @@ def _of_run(run_id: str, step: int, measured: bool) -> Network | None:  # noqa: 
 
 
 def _choice(key: str, title: str, checkpoint: Checkpoint) -> Network:
-    try:
-        return Network(key, title, checkpoint, checkpoint.build(), pack(checkpoint.files(), key))
-    except KeyError as error:
-        raise CheckpointError(f"The network {key} cannot be drawn in the browser: {error} is missing.") from error
+    return Network(key, title, checkpoint, checkpoint.build(), pack(checkpoint.files(), key))

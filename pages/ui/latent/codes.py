@@ -5,7 +5,6 @@ This module knows nothing of runs or of the browser.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +36,7 @@ class Codes:
         order: Units, the one that says most first.
         ranges: Of each unit, what holds 98 % of the codes, (Z, 2).
         mean: The mean code, (Z,).
+        plane: The plane of most variance, as `Plane`; None for a code of fewer than two units.
     """
 
     values: NDArray[np.float32]
@@ -46,6 +46,7 @@ class Codes:
     order: list[int]
     ranges: NDArray[np.float64]
     mean: NDArray[np.float32]
+    plane: dict[str, list[float]] | None
 
 
 def codes_of(choice: Network) -> Codes:
@@ -62,6 +63,7 @@ def _codes(digest: str, _choice: Network) -> Codes:  # noqa: ARG001 - the digest
     name, amounts = ("variance", values.double().var(0)) if posterior is None else ("KL", kl_per_unit(posterior))
     ends = torch.quantile(values.double(), torch.tensor([0.01, 0.99], dtype=torch.float64), dim=0)
     ends[1] = torch.where(ends[1] > ends[0], ends[1], ends[0] + 1)
+    plane = principal_plane(values) if values.shape[1] > 1 else None
     return Codes(
         values=values.numpy(),
         labels=dataset.test_labels[:MAP_IMAGES].numpy(),
@@ -70,6 +72,7 @@ def _codes(digest: str, _choice: Network) -> Codes:  # noqa: ARG001 - the digest
         order=amounts.argsort(descending=True).tolist(),
         ranges=ends.T.numpy(),
         mean=values.mean(0).numpy(),
+        plane=None if plane is None else {name: getattr(plane, name).tolist() for name in ("origin", "across", "up")},
     )
 
 
@@ -79,21 +82,8 @@ def box(values: NDArray[np.float32]) -> list[list[float]]:
     return [found.low.tolist(), found.high.tolist()]
 
 
-def principal(codes: Codes) -> dict[str, list[float]] | None:
-    """The plane of most variance, for the browser; None for a code of fewer than two units."""
-    if codes.values.shape[1] < 2:
-        return None
-    plane = principal_plane(torch.from_numpy(codes.values))
-    return {name: getattr(plane, name).tolist() for name in ("origin", "across", "up")}
-
-
 @st.cache_resource(show_spinner=False, max_entries=4)
 def pictures(dataset: str) -> dict[str, Any]:
     """The first test images, packed for the browser under a digest of their own."""
     packed = images_to_json(load_dataset(dataset).test[:MAP_IMAGES].numpy())
     return {"digest": f"pictures-{hashlib.sha256(packed['data'].encode()).hexdigest()[:16]}", **packed}
-
-
-def to_base64(image: NDArray[np.uint8]) -> str:
-    """The bytes of an image, for the browser."""
-    return base64.b64encode(image.tobytes()).decode("ascii")

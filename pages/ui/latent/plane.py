@@ -25,8 +25,8 @@ from aecore.export import gif
 from aecore.runs.records import Snapshot, Stage
 from pages.ui.browser import source
 from pages.ui.chooser import Network
-from pages.ui.engine import floats_to_json
-from pages.ui.latent.codes import Codes, box, codes_of, pictures, principal, to_base64
+from pages.ui.engine import floats_to_json, images_to_json
+from pages.ui.latent.codes import Codes, box, codes_of, pictures
 from pages.ui.latent.jobs import jobs
 from pages.ui.palette import DARK, LIGHT
 
@@ -38,9 +38,9 @@ _ASKED = "latent_pins_asked"
 _COMPONENT = st.components.v2.component(
     "latent_plane",
     html=source("latent.html"),
-    css=source("meaning.css", "buttons.css", "latent.css"),
+    css=source("meaning.css", "buttons.css", "framed.css", "latent.css"),
     js=source(
-        *("engine.js", "pictures.js", "signed.js", "kept.js", "slices.js", "latent_geometry.js"),
+        *("engine.js", "pictures.js", "signed.js", "kept.js", "slices.js", "random.js", "latent_geometry.js"),
         *("latent_map.js", "latent_units.js", "latent_replay.js", "latent.js"),
     ),
 )
@@ -83,7 +83,7 @@ def plane(
     question = st.session_state.get(f"{key}_question", {})
     if question.get("revision") != revision:  # asked on another map
         question = {}
-    payload = _of_run(choice, dataset, live) if live is not None else _of_model(choice, question)
+    payload = _of_run(choice, live) if live is not None else _of_model(choice, question)
     payload |= {
         "revision": revision,
         "pictures": pictures(dataset)["digest"],
@@ -129,10 +129,10 @@ def _of_model(choice: Network | None, question: dict[str, Any]) -> dict[str, Any
     }
 
 
-def _of_run(choice: Network | None, dataset: str, live: Live) -> dict[str, Any]:
+def _of_run(choice: Network | None, live: Live) -> dict[str, Any]:
     codes = live.snapshot.codes
     dims = codes.shape[1]
-    assert dims == 2, dataset
+    assert dims == 2
     return {
         "digest": "" if choice is None else choice.digest,
         "waiting": "The decoder comes with the first checkpoint, within ten seconds.",
@@ -157,7 +157,7 @@ def _views(choice: Network, codes: Codes, question: dict[str, Any]) -> dict[str,
     for name, about in VIEWS.items():
         view: dict[str, Any] = {"title": about.title, "axes": [f"{about.title} 1", f"{about.title} 2"], "state": ""}
         if name == "pca":
-            view["plane"] = principal(codes)
+            view["plane"] = codes.plane
         elif name == question.get("view"):
             try:
                 points = jobs().view(name, choice.digest, codes.values)
@@ -224,7 +224,7 @@ def _nearest(choice: Network, codes: NDArray[np.float32]) -> list[dict[str, Any]
     stored = load_dataset(choice.dataset).train
     distances, who = nearest_images(decode_all(choice.model, torch.from_numpy(codes)), stored)
     return [
-        {"mse": float(distance), "picture": to_base64(stored[index].numpy())}
+        {"mse": float(distance), "picture": images_to_json(stored[index : index + 1].numpy())["data"]}
         for distance, index in zip(distances[:, 0], who[:, 0], strict=True)
     ]
 

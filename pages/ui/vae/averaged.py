@@ -9,12 +9,12 @@ import streamlit as st
 
 from aecore.analysis.collapse import averaged_over_pixels, averaging_is_a_beta
 from aecore.data import DATASETS
-from aecore.errors import AecoreError
 from aecore.runs.records import Run
 from pages.ui import lab, run_stage
 from pages.ui.chooser import YOURS
 from pages.ui.strip import StripRow, image_strip
-from pages.ui.transport import TROUBLE
+from pages.ui.train_form import Settings
+from pages.ui.transport import TROUBLE, queue
 from pages.ui.vae.choices import Choice, choose_twin, drawn, example_images, reconstructed
 from pages.ui.vae.stage import number
 
@@ -59,18 +59,7 @@ def averaged(choice: Choice, run: Run | None, twin: Run | str | None, me: str) -
 
 def start(run: Run, me: str) -> None:
     """Put the averaged twin of a run into the queue; for a button's callback."""
-    try:
-        lab.store().create(
-            model=averaged_over_pixels(run.model),
-            training=run.training,
-            dataset=run.dataset,
-            owner=me,
-            most_unfinished=lab.settings().most_per_visitor,
-        )
-    except AecoreError as error:
-        st.session_state[TROUBLE] = str(error)
-        return
-    lab.executor().nudge()
+    queue(lambda: Settings(run.dataset, averaged_over_pixels(run.model), run.training), me)
 
 
 def going_on(run_id: str) -> None:

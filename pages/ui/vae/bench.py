@@ -20,8 +20,8 @@ SAMPLES = 36
 _COMPONENT = st.components.v2.component(
     "vae_bench",
     html=source("vae.html"),
-    css=source("meaning.css", "buttons.css", "vae.css"),
-    js=source("engine.js", "kept.js", "slices.js", "pictures.js", "signed.js", "vae.js"),
+    css=source("meaning.css", "buttons.css", "framed.css", "vae.css"),
+    js=source("engine.js", "kept.js", "slices.js", "random.js", "pictures.js", "signed.js", "vae.js"),
 )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecore.analysis.collapse import Account
-from pages.ui.charts import steps_axis
+from pages.ui.charts import head, small_text, steps_axis
 from pages.ui.palette import Palette
 
 NATS = "nats per image"
@@ -42,7 +42,7 @@ def terms_chart(history: Sequence[Account], palette: Palette, steps: int | None)
     warms = any(now.share < 1 for now in history[1:])
     if warms:
         curves["KL weight"] = (weights, palette.target.fill, 1.5, "dashed")
-    text = _text(palette)
+    text = small_text(palette)
     right = {
         "type": "value",
         "name": "weight",
@@ -60,7 +60,7 @@ def terms_chart(history: Sequence[Account], palette: Palette, steps: int | None)
     }
     return {
         "animation": False,
-        "title": _title("Cost of an image ↓", f"{NATS}, on test images", palette),
+        "title": head("Cost of an image ↓", f"{NATS}, on test images", palette),
         "legend": {"bottom": 0, "left": 0, "itemGap": 8, "itemWidth": 14, "itemHeight": 7, "textStyle": text},
         "grid": {"containLabel": False, "left": 8, "right": 8 if warms else 14, "top": 58, "bottom": 56},
         "tooltip": {"trigger": "axis", "valueFormatter": "%.3g"},
@@ -89,12 +89,12 @@ def cost_chart(costs: Mapping[str, tuple[float, float]], palette: Palette) -> di
         costs: Name to (reconstruction, KL), from top to bottom.
         palette: Colours of the theme.
     """
-    text = _text(palette)
+    text = small_text(palette)
     names = list(costs)[::-1]
     parts = (("reconstruction", 0, palette.decoder.fill), ("KL", 1, palette.code.fill))
     return {
         "animation": False,
-        "title": _title("Cost of an image ↓", f"{NATS}; both together are −ELBO", palette),
+        "title": head("Cost of an image ↓", f"{NATS}; both together are −ELBO", palette),
         "legend": {"bottom": 0, "left": 0, "itemWidth": 14, "itemHeight": 8, "textStyle": text},
         "grid": {"containLabel": False, "left": 4, "right": 18, "top": 54, "bottom": 34},
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "valueFormatter": "%.3g"},
@@ -128,7 +128,7 @@ def units_chart(account: Account, palette: Palette) -> dict[str, Any]:
 
     Where activity is not measured, units that may be active count as in use.
     """
-    text = _text(palette)
+    text = small_text(palette)
     use, heights = account.in_use, [kl if math.isfinite(kl) else 0.0 for kl in account.units]
     order = sorted(range(len(heights)), key=lambda unit: -heights[unit])[:MOST_BARS]
     label = "active" if account.active is not None else "may be active"
@@ -136,7 +136,7 @@ def units_chart(account: Account, palette: Palette) -> dict[str, Any]:
     more = f", the first {MOST_BARS} of {len(use)}" if len(use) > MOST_BARS else ""
     return {
         "animation": False,
-        "title": _title(
+        "title": head(
             f"Units: {sum(use)} of {len(use)} {label}",
             f"KL of each, nats per image{more}",
             palette,
@@ -187,7 +187,7 @@ def heat_chart(
         title: What is to be seen.
         across: What the columns are.
     """
-    text = _text(palette)
+    text = small_text(palette)
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     shown = np.argsort(-values.max(0, initial=0.0), kind="stable")[:MOST_ROWS]
     shown = np.sort(shown)[::-1]  # the first unit on top
@@ -195,7 +195,7 @@ def heat_chart(
     more = f"; {MOST_ROWS} of {values.shape[1]} units" if values.shape[1] > MOST_ROWS else ""
     return {
         "animation": False,
-        "title": _title(title, f"KL of each unit, nats{more}", palette),
+        "title": head(title, f"KL of each unit, nats{more}", palette),
         "grid": {"containLabel": False, "left": 24, "right": 14, "top": 58, "bottom": 56},
         "tooltip": {"trigger": "item", "valueFormatter": "%.3g"},
         "xAxis": {
@@ -241,20 +241,4 @@ def heat_chart(
                 ],
             }
         ],
-    }
-
-
-def _text(palette: Palette) -> dict[str, Any]:
-    return {"color": palette.ink, "fontSize": 11}
-
-
-def _title(title: str, unit: str, palette: Palette) -> dict[str, Any]:
-    text = _text(palette)
-    return {
-        "left": 0,
-        "text": title,
-        "subtext": unit,
-        "itemGap": 5,
-        "textStyle": {**text, "fontSize": 13, "lineHeight": 16},
-        "subtextStyle": text,
     }
