@@ -117,7 +117,7 @@ function startLatent(root) {
     if (before?.nearest !== data.nearest) showPins()
     answered("pins", data.nearest?.id)
     answered("gif", data.gif?.id)
-    if (data.views[view]?.state) open.delete("view")
+    if (data.start.view === view) open.delete("view")
     if (data.gif && data.gif.id === gifAsked) {
       gifAsked = ""
       saveFile(data.gif)
@@ -555,6 +555,7 @@ function startLatent(root) {
       return map.backdrop(sheet.toDataURL(), [0, 1].map((k) => [low[k], high[k]]))
     }
     if (!model) return
+    const [decoder, ground] = [model, plane] // another map's may take their place between two slices
     const side = cellsOnASide()
     const ranges = map.ranges()
     sheet.width = side * width
@@ -563,7 +564,7 @@ function startLatent(root) {
     const one = (i) => {
       const [row, column] = [Math.floor(i / side), i % side]
       const at = [middle(ranges[0], column), middle(ranges[1], side - 1 - row)]
-      drawAt(model.decode(onPlane(plane, at)), row, column)
+      drawAt(decoder.decode(onPlane(ground, at)), row, column)
     }
     const done = () => {
       if (!apart) return map.backdrop(sheet.toDataURL(), ranges)
@@ -571,7 +572,7 @@ function startLatent(root) {
       Object.assign(shown, { width: sheet.width, height: sheet.height })
       shown.getContext("2d").drawImage(sheet, 0, 0)
     }
-    inSlices(side * side, one, () => run === gridRun && root.isConnected, done)
+    inSlices(side * side, one, () => run === gridRun && model === decoder && root.isConnected, done)
   }
 
   // ---- one unit at a time ----
@@ -713,7 +714,7 @@ function startLatent(root) {
   }
   find(".view").onchange = () => {
     view = find(".view").value
-    askView()
+    question({ kind: "view", name: view }) // told in any case: a map that is built anew begins with it
     pointer = [0, 0]
     redraw(true)
   }

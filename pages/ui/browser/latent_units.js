@@ -49,8 +49,8 @@ function startUnits(section, changed) {
   }
   const paintAll = (newModel) => {
     model = newModel
-    if (section.hidden || !model) return
     const mine = ++run
+    if (section.hidden || !model) return
     const jobs = [...find(".rows").children].flatMap((row, r) => {
       const unit = units()[r]
       const values = evenly(...data.ranges[unit], TRAVERSAL)

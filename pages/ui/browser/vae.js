@@ -164,6 +164,7 @@ function startVae(root) {
   // ---- pictures from the prior, a slice of them between two frames ----
   const paintGrid = () => {
     if (!model) return
+    const decoder = model // another run's may be on its way between two slices
     const [channels, height, width] = shape
     const across = Math.ceil(Math.sqrt(draws.length))
     const down = Math.ceil(draws.length / across)
@@ -178,11 +179,11 @@ function startVae(root) {
     const mine = ++painting
     const one = (i) => {
       draws[i].forEach((value, k) => (code[k] = temperature * value))
-      paint(scratch, model.decode(code), [channels, height, width])
+      paint(scratch, decoder.decode(code), [channels, height, width])
       context.drawImage(scratch, (i % across) * (width + 1), Math.floor(i / across) * (height + 1))
     }
     const done = () => (grid.dataset.drawn = Number(grid.dataset.drawn ?? 0) + 1)
-    inSlices(draws.length, one, () => mine === painting && root.isConnected, done)
+    inSlices(draws.length, one, () => mine === painting && model === decoder && root.isConnected, done)
     find(".temperature + output").value = temperature.toFixed(2)
     grid.setAttribute("aria-label", `${draws.length} pictures decoded from codes drawn from the prior, times ${temperature.toFixed(2)}`)
     const silent = data.active.every((active) => !active)

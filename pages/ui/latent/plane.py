@@ -32,6 +32,7 @@ from pages.ui.palette import DARK, LIGHT
 
 MOST_PINS, MOST_FRAMES = 8, 24
 FARTHEST = 1e4  # of a code's numbers; a decoder shows nothing new beyond
+UNITS = "units"  # two units of the code as they are: what needs no view
 USUAL_VIEW = "pca"
 _ASKED = "latent_pins_asked"
 
@@ -92,7 +93,7 @@ def plane(
         "classes": {"light": LIGHT.classes, "dark": DARK.classes},
         "replay": replay,
         "compact": compact,
-        "start": {"view": USUAL_VIEW, "pointer": [0.0, 0.0], "pins": [] if compact else _linked()},
+        "start": {"view": question.get("view", USUAL_VIEW), "pointer": [0.0, 0.0], "pins": [] if compact else _linked()},
         **_answers(choice, question),
     }
 
@@ -179,7 +180,7 @@ def _note(key: str) -> None:
         kind, number, revision = said["kind"], str(said["id"]), str(said["revision"])
         if question.get("revision") != revision:
             question = {"revision": revision}
-        if kind == "view" and said["name"] in VIEWS:
+        if kind == "view" and said["name"] in {UNITS, *VIEWS}:
             question["view"] = said["name"]
         elif kind in ("pins", "gif"):
             most = MOST_PINS if kind == "pins" else MOST_FRAMES
