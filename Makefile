@@ -1,6 +1,6 @@
 # One command each, on a machine with nothing but make and Python 3.11 or newer.
 #
-# Everything is installed into .venv beside this file and nowhere else. Two stamp files in it say what is
+# Everything is installed into .venv beside this file and nowhere else. Stamp files in it say what is
 # installed, so a second call starts at once and a changed requirements file is installed again. Delete .venv to
 # start afresh. Another Python: make app PYTHON=python3.12. Another port: make app PORT=8600.
 
@@ -12,6 +12,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 APP := $(VENV)/.app-installed
 DEV := $(VENV)/.dev-installed
+BENCH := $(VENV)/.bench-installed
 UNFINISHED := $(VENV)/.unfinished
 
 # An environment that was cut off while pip wrote into it, or whose Python is gone or too old, is made anew;
@@ -26,7 +27,7 @@ define install
 @touch $@
 endef
 
-.PHONY: help app test check weights screenshots new-venv
+.PHONY: help app test check bench weights screenshots new-venv
 .DEFAULT_GOAL := help
 
 help: ## list these commands
@@ -44,16 +45,22 @@ check: $(DEV) ## lint, formatting, types and import contracts
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-logo
 
+bench: $(BENCH) ## measure the lab beside its peers, into benchmarks/results (ARGS="--quick" for a look)
+	$(PY) -m benchmarks $(ARGS)
+
 weights: $(APP) ## train the models in weights/ again, from the real data
 	$(PY) -m aecore weights $(ARGS)
 
 screenshots: $(DEV) ## make the pictures in docs/images again (needs Chromium)
-	$(PY) tests/screenshots.py
+	PYTHONPATH=. $(PY) tests/screenshots.py
 
 $(APP): requirements.txt $(if $(WHOLE),,new-venv)
 	$(install)
 
 $(DEV): requirements-dev.txt $(APP)
+	$(install)
+
+$(BENCH): requirements-bench.txt $(DEV)
 	$(install)
 
 new-venv:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import torch
 from tqdm import tqdm
 
 import aecore
@@ -51,6 +52,7 @@ from aecore.training import (
     loss_of,
 )
 from aecore.training.config import BUDGET_UNITS
+from aecore.training.memory import hold_memory
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 BUDGET = click.IntRange(min=1)
@@ -152,7 +154,14 @@ def train_command(
         make_folder(out)
     data = load_with_bar(dataset)
     with training_bar() as watch:
-        checkpoint = fit(model, training, data, on_event=watch, command=shlex.join(["aecore", *arguments]))
+        checkpoint = fit(
+            model,
+            training,
+            data,
+            on_event=watch,
+            on_choice=lambda choice: click.echo(f"computing in {choice.why()}", err=True) if choice.trials else None,
+            command=shlex.join(["aecore", *arguments]),
+        )
     if out is not None:
         checkpoint.save(out)
     tell(checkpoint.metrics, as_json)
@@ -556,6 +565,7 @@ def main(arguments: list[str] | None = None) -> int:
     0 if all went well, 2 for bad arguments, 130 if interrupted, 1 for anything else that a person can mend.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    torch.set_flush_denormal(True)
     try:
         cli.main(args=arguments, prog_name="aecore", standalone_mode=False, obj=arguments)
     except click.Abort:
@@ -571,4 +581,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    hold_memory()
     sys.exit(main())

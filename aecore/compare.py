@@ -23,6 +23,7 @@ from aecore.fit import measure
 from aecore.metrics import ssim
 from aecore.models.autoencoder import Autoencoder, build_model
 from aecore.models.config import ModelConfig
+from aecore.training.choosing import choose_alike
 from aecore.training.config import TrainConfig
 from aecore.training.evaluation import reconstruct_unrounded
 from aecore.training.events import Finished
@@ -107,7 +108,8 @@ def compare(
     """
     check_lockstep(len(configs), training)
     models = {name: build_model(config, seed=training.seed) for name, config in configs.items()}
-    states = {name: TrainState(model, training) for name, model in models.items()}
+    choices = choose_alike(models, dataset.train, training)
+    states = {name: TrainState(model, training, choices[name].execution) for name, model in models.items()}
     for turn in train_together(models, dataset, training, states):
         on_turn(turn)
         if isinstance(turn.event, Finished) and turn.event.reason == "diverged":

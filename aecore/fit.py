@@ -17,13 +17,12 @@ from aecore.models.autoencoder import Autoencoder, build_model
 from aecore.models.bottlenecks import VectorQuantizedBottleneck
 from aecore.models.config import ModelConfig
 from aecore.models.layers import describe, flops_per_image, parameter_count
+from aecore.training.choosing import Choice, choose
 from aecore.training.config import TrainConfig
 from aecore.training.evaluation import Evaluation, chosen_words, encode, evaluate
 from aecore.training.events import Finished, TrainEvent
-from aecore.training.loop import TrainState, train
+from aecore.training.loop import TrainState, check_fit, train
 from aecore.training.objective import loss_of
-
-PRECISION = "float32"
 
 
 def measure(
@@ -46,7 +45,8 @@ def measure(
     Returns:
         `test_mse` and `train_mse` per value, `test_psnr` in dB (PSNR of the mean MSE, peak 1), `test_loss` summed
         over the values of an image, `images_per_second` and `seconds` of training steps alone, `parameters`,
-        `flops_per_image`, `precision` and `seed`; and what `measure_code` adds.
+        `flops_per_image`, `precision`, `execution` and `seed`; and what `measure_code` adds. All but the speed is
+        measured in float32, whatever the steps were computed in.
     """
     layers, loss = describe(model.config), loss_of(model.config, config)
     test = evaluate(model, dataset.test, loss, config.noise)
@@ -61,7 +61,8 @@ def measure(
         "seconds": state.seconds,
         "parameters": parameter_count(layers),
         "flops_per_image": flops_per_image(layers),
-        "precision": PRECISION,
+        "precision": state.execution.precision,
+        "execution": str(state.execution),
         "seed": config.seed,
     }
 
@@ -105,6 +106,7 @@ def fit(
     dataset: ImageDataset,
     *,
     on_event: Callable[[TrainEvent], None] = lambda _: None,
+    on_choice: Callable[[Choice], None] = lambda _: None,
     command: str = "",
 ) -> Checkpoint:
     """Train the configured model on `dataset` and measure it on both sets.
@@ -115,6 +117,7 @@ def fit(
         dataset: What to learn from.
         on_event: Told every event as it happens. If it raises KeyboardInterrupt, or the keyboard does, training is
             stopped there and what was learned is measured and given back.
+        on_choice: Told how steps will be computed, before the first one.
         command: For the card.
 
     Raises:
@@ -122,7 +125,10 @@ def fit(
         DivergenceError: If the loss exploded or was no longer a number.
     """
     model = build_model(model_config, seed=train_config.seed)
-    state = TrainState(model, train_config)
+    check_fit(model, dataset, train_config)
+    choice = choose(model, dataset.train, train_config)
+    on_choice(choice)
+    state = TrainState(model, train_config, choice.execution)
     try:
         for event in train(model, dataset, train_config, state):
             on_event(event)

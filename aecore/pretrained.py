@@ -71,18 +71,28 @@ class Recipe:
         return self.model.for_images(DATASETS[self.dataset].image_shape)
 
 
+def in_float32(budget: int, **others: Any) -> TrainConfig:
+    """A training of so many epochs whose weights do not depend on what is fastest on a machine."""
+    return TrainConfig(budget=budget, precision="float32", **others)
+
+
 def denoiser_and_twin(name: str, dataset: str, model: ModelConfig, budget: int) -> dict[str, Recipe]:
     """Two recipes that differ in the noise they are trained with and in nothing else; the one without comes first."""
     twin = f"{name}-twin"
     return {
-        twin: Recipe(dataset=dataset, model=model, training=TrainConfig(budget=budget)),
-        name: Recipe(dataset=dataset, model=model, training=TrainConfig(budget=budget, noise=BLIND), twin=twin),
+        twin: Recipe(dataset=dataset, model=model, training=in_float32(budget)),
+        name: Recipe(
+            dataset=dataset,
+            model=model,
+            training=in_float32(budget, noise=BLIND),
+            twin=twin,
+        ),
     }
 
 
 def planes(dataset: str, model: ModelConfig, budget: int) -> dict[str, Recipe]:
     """Two recipes for a code of two numbers, plain and variational; body, loss and training are the same."""
-    training = TrainConfig(budget=budget, loss="bce")
+    training = in_float32(budget, loss="bce")
     variational = replace(model, bottleneck="variational")
     return {
         f"{dataset}-plane": Recipe(dataset=dataset, model=model, training=training),
@@ -97,7 +107,7 @@ def summed_and_averaged(name: str, dataset: str, model: ModelConfig, budget: int
     loss, to multiply the weight of the other by it.
     """
     pixels = math.prod(DATASETS[dataset].image_shape)
-    training = TrainConfig(budget=budget)
+    training = in_float32(budget)
     summed = replace(model, bottleneck="variational")
     return {
         name: Recipe(dataset=dataset, model=summed, training=training),
@@ -109,22 +119,30 @@ RECIPES: dict[str, Recipe] = {
     "mnist-linear": Recipe(
         dataset="mnist",
         model=ModelConfig(body="linear", latent_dim=32),
-        training=TrainConfig(budget=20),
+        training=in_float32(20),
     ),
     "mnist-conv": Recipe(
-        dataset="mnist", model=ModelConfig(body="conv", latent_dim=32), training=TrainConfig(budget=10)
+        dataset="mnist",
+        model=ModelConfig(body="conv", latent_dim=32),
+        training=in_float32(10),
     ),
     **{
         f"shapes-{name}": Recipe(
-            dataset="shapes", model=ModelConfig(body="conv", upsample=name), training=TrainConfig(budget=4)
+            dataset="shapes",
+            model=ModelConfig(body="conv", upsample=name),
+            training=in_float32(4),
         )
         for name in ("transpose3", "transpose4", "nearest")
     },
     "digits-linear": Recipe(
-        dataset="digits", model=ModelConfig(body="linear", latent_dim=16), training=TrainConfig(budget=200)
+        dataset="digits",
+        model=ModelConfig(body="linear", latent_dim=16),
+        training=in_float32(200),
     ),
     "digits-conv": Recipe(
-        dataset="digits", model=ModelConfig(body="conv", latent_dim=16), training=TrainConfig(budget=100)
+        dataset="digits",
+        model=ModelConfig(body="conv", latent_dim=16),
+        training=in_float32(100),
     ),
     **denoiser_and_twin("digits-denoiser", "digits", ModelConfig(body="conv", latent_dim=64), 150),
     **denoiser_and_twin("mnist-denoiser", "mnist", ModelConfig(body="conv", latent_dim=128), 15),

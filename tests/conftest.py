@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,12 @@ from browser import BROWSER_FLAGS, LabServer, find_browser, lab_server
 from playwright.sync_api import Browser, Page, sync_playwright
 
 NewPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fresh_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What was measured on this machine before, perhaps by another version, has no say in the tests."""
+    os.environ["AECORE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture

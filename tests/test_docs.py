@@ -157,7 +157,7 @@ def test_everything_registered_is_documented(module: str, registry: str, documen
     assert not missing, f"docs/{document} has no heading or table row for these of {registry}: {', '.join(missing)}"
 
 
-@pytest.mark.parametrize("requirements", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("requirements", ["requirements.txt", "requirements-dev.txt", "requirements-bench.txt"])
 def test_every_dependency_is_pinned_and_has_its_reason(requirements: str) -> None:
     lines = (ROOT / requirements).read_text(encoding="utf-8").splitlines()
     pins = [line for line in lines if line and not line.startswith(("#", "-r "))]

@@ -270,7 +270,9 @@ def test_nonsense_from_the_browser_changes_nothing(said: Any, monkeypatch: pytes
 
 def test_what_it_asks_is_kept_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {"kind": "view", "id": "1", "revision": "r", "name": "umap"}
-    assert note({**asked, "name": "units"}, monkeypatch)["view"] == "units", "a map built anew begins with what was on show"
+    assert note({**asked, "name": "units"}, monkeypatch)["view"] == "units", (
+        "a map built anew begins with what was on show"
+    )
     question = note(asked, monkeypatch, note(PINS, monkeypatch))
     assert question == {"revision": "r", "pins": {"id": "3", "codes": PINS["codes"]}, "view": "umap"}
     assert note({**asked, "name": "tsne"}, monkeypatch, question)["view"] == "tsne", "only what is on show is made"

@@ -443,7 +443,7 @@ def test_a_run_of_another_version_fails_in_plain_words(store: RunStore) -> None:
     ],
     ids=["lab", "memory", "arithmetic", "torch"],
 )
-@pytest.mark.parametrize("where", ["aecore.runs.worker.load_dataset", "aecore.training.loop.to_unit"])
+@pytest.mark.parametrize("where", ["aecore.runs.worker.load_dataset", "aecore.training.step.to_unit"])
 def test_whatever_goes_wrong_is_told_and_not_raised(
     store: RunStore,
     monkeypatch: pytest.MonkeyPatch,

@@ -33,7 +33,7 @@ from aecore.training import (
     train,
 )
 from aecore.training import loop as loop_module
-from aecore.training.loop import codes_of_step, epoch_order, noise_of_step
+from aecore.training.draws import codes_of_step, epoch_order, noise_of_step
 from aecore.training.optimisers import OPTIMISERS, SCHEDULES
 
 IMAGES, TEST_IMAGES, BATCH = 50, 37, 16

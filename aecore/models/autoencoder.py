@@ -122,6 +122,9 @@ class Autoencoder(nn.Module):
     ) -> LossTerms:
         """The loss of reconstructing `target` from `x`, sample by sample.
 
+        Under `torch.autocast` encoder and decoder are computed in the lower precision; the code, what is charged for it
+        and the loss are in float32 all the same.
+
         Args:
             x: What the encoder sees.
             target: What the decoder should give back; the input itself unless `x` was corrupted.
@@ -129,8 +132,9 @@ class Autoencoder(nn.Module):
             generator: Where a bottleneck that draws its code draws it from; torch's global one if not given.
         """
         code, switches = self._charged(x, generator)
-        pre_image = self.decoder(code.values, switches)
-        reconstruction = RECONSTRUCTION_LOSSES[loss].per_sample(pre_image, target, self.output)
+        pre_image = at_least_single(self.decoder(code.values, switches))
+        with torch.autocast(x.device.type, enabled=False):
+            reconstruction = RECONSTRUCTION_LOSSES[loss].per_sample(pre_image, target, self.output)
         return LossTerms(reconstruction, code.terms, code.weights, code.units)
 
     def _charged(self, x: Tensor, generator: torch.Generator | None) -> tuple[Code, list[Tensor]]:
@@ -140,12 +144,21 @@ class Autoencoder(nn.Module):
         with torch.inference_mode(False) if asks else nullcontext(), torch.set_grad_enabled(learning or asks):
             seen = x.clone().requires_grad_() if asks else x
             features, switches = self.encoder.with_switches(seen)
-            code = self.bottleneck.charged(features, seen, generator)
+            if self.bottleneck.charges:
+                with torch.autocast(x.device.type, enabled=False):
+                    code = self.bottleneck.charged(at_least_single(features), seen, generator)
+            else:
+                code = self.bottleneck.charged(features, seen, generator)
         if learning or not asks:
             return code, switches
         units = None if code.units is None else code.units.detach()
         terms = {name: term.detach() for name, term in code.terms.items()}
         return Code(code.values.detach(), terms, code.weights, units), switches
+
+
+def at_least_single(x: Tensor) -> Tensor:
+    """The same in float32 if it has fewer bits: codes, charges and losses are sums of many small numbers."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def build_model(config: ModelConfig, seed: int | None = None) -> Autoencoder:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from aecore.models.activations import ACTIVATIONS
+from aecore.models.maps import Features, FlattenMap, MapLinear, UnflattenMap
 from aecore.models.parts import Part
 from aecore.models.resampling import DOWNSAMPLERS, UPSAMPLERS
 from aecore.models.unpooling import with_switches_for
@@ -30,7 +31,7 @@ class Body:
 
     Attributes:
         encoder: Layers from (N, C, H, W) to (N, features).
-        features: Width of what the bottleneck gets.
+        features: What the bottleneck gets: how many numbers, or which map they are.
         decoder: Layers from (N, Z) to (N, C, H, W).
         bounded: Whether the output passes through a sigmoid, so that it lies in (0, 1).
         safe_rate: A learning rate for Adam at which this network learns fast and was never seen to die: with a
@@ -39,7 +40,7 @@ class Body:
     """
 
     encoder: list[nn.Module]
-    features: int
+    features: Features
     decoder: list[nn.Module]
     bounded: bool
     safe_rate: float
@@ -114,18 +115,17 @@ def conv_body(config: ModelConfig) -> Body:
     for _ in widths:
         sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))  # ceil(side / 2)
     innermost = (widths[-1], *sizes[-1])
-    features = math.prod(innermost)
 
     down, up = DOWNSAMPLERS[config.downsample].build, UPSAMPLERS[config.upsample].build
     encoder: list[nn.Module] = []
     for before, after in zip([image_channels, *widths], widths, strict=False):
         encoder += [*down(before, after), activation()]  # (N, c, h, w) -> (N, c', ceil(h/2), ceil(w/2))
-    encoder.append(nn.Flatten())
+    encoder.append(FlattenMap())
 
     decoder: list[nn.Module] = [
-        nn.Linear(config.latent_dim, features),
+        MapLinear(config.latent_dim, innermost),
         activation(),
-        nn.Unflatten(1, innermost),
+        UnflattenMap(innermost),
     ]
     outputs = [*widths[-2::-1], image_channels]
     for before, after, small, large in zip(widths[::-1], outputs, sizes[:0:-1], sizes[-2::-1], strict=True):
@@ -136,7 +136,7 @@ def conv_body(config: ModelConfig) -> Body:
     decoder.pop()  # the last values are the pre-image
     return Body(
         encoder=with_switches_for(decoder, encoder),
-        features=features,
+        features=innermost,
         decoder=decoder,
         bounded=True,
         safe_rate=1.2e-2

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from aecore.models.codewords import Codewords
+from aecore.models.maps import Features, MapLinear
 from aecore.models.parts import Part
 
 if TYPE_CHECKING:
@@ -78,9 +79,11 @@ class Bottleneck(nn.Module, ABC):
     """Features (N, F) to a code (N, Z).
 
     Attributes:
+        charges: Whether anything is charged for the code, so that it has to be computed with all its digits.
         differentiates: Whether `charged` asks how the code changes with the images, for which they need gradients.
     """
 
+    charges = True
     differentiates = False
 
     @abstractmethod
@@ -113,9 +116,11 @@ class Bottleneck(nn.Module, ABC):
 class PlainBottleneck(Bottleneck):
     """The code is a linear map of the features, and nothing is charged for it."""
 
-    def __init__(self, features: int, config: ModelConfig) -> None:
+    charges = False
+
+    def __init__(self, features: Features, config: ModelConfig) -> None:
         super().__init__()
-        self.head = nn.Linear(features, config.latent_dim)
+        self.head = MapLinear(features, config.latent_dim)
 
     def forward(self, features: Float[Tensor, "n f"]) -> Float[Tensor, "n z"]:
         """See `Bottleneck.forward`."""
@@ -141,9 +146,9 @@ class VariationalBottleneck(Bottleneck):
     beta-VAE (ICLR 2017).
     """
 
-    def __init__(self, features: int, config: ModelConfig) -> None:
+    def __init__(self, features: Features, config: ModelConfig) -> None:
         super().__init__()
-        self.head = nn.Linear(features, 2 * config.latent_dim)  # means, then log-variances
+        self.head = MapLinear(features, 2 * config.latent_dim)  # means, then log-variances
         self.mean = FirstHalf()
         self.weights = {"kl": config.beta}
 
@@ -178,7 +183,9 @@ class SparseBottleneck(PlainBottleneck):
     same.
     """
 
-    def __init__(self, features: int, config: ModelConfig) -> None:
+    charges = True
+
+    def __init__(self, features: Features, config: ModelConfig) -> None:
         super().__init__(features, config)
         self.by_size = config.sparsity == "l1"
         self.activation = nn.ReLU() if self.by_size else nn.Sigmoid()
@@ -219,9 +226,10 @@ class ContractiveBottleneck(PlainBottleneck):
     Source: Rifai et al., Contractive auto-encoders: explicit invariance during feature extraction, ICML (2011).
     """
 
+    charges = True
     differentiates = True
 
-    def __init__(self, features: int, config: ModelConfig) -> None:
+    def __init__(self, features: Features, config: ModelConfig) -> None:
         super().__init__(features, config)
         self.weights = {"contraction": config.contraction_weight}
 
@@ -251,7 +259,9 @@ class VectorQuantizedBottleneck(PlainBottleneck):
     section 3.2; the words are learned as running means, see `Codewords`.
     """
 
-    def __init__(self, features: int, config: ModelConfig) -> None:
+    charges = True
+
+    def __init__(self, features: Features, config: ModelConfig) -> None:
         super().__init__(features, config)
         self.words = Codewords(config.latent_dim, config.codewords, config.word_size)
         self.weights = {"commitment": config.commitment}
@@ -281,7 +291,7 @@ class VectorQuantizedBottleneck(PlainBottleneck):
         self.words.draw(generator)
 
 
-BOTTLENECKS: dict[str, Part[Callable[[int, ModelConfig], Bottleneck]]] = {
+BOTTLENECKS: dict[str, Part[Callable[[Features, ModelConfig], Bottleneck]]] = {
     "plain": Part("Plain", "The code is any vector; nothing pulls on it but the reconstruction.", PlainBottleneck),
     "variational": Part(
         "Variational",

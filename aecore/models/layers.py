@@ -92,8 +92,8 @@ def _no_args(_: Any) -> dict[str, Any]:
     return {}
 
 
-def _simple(op: str) -> Operation:
-    return Operation(op, _no_args, _no_macs, lambda module: f"nn.{type(module).__name__}()")
+def _simple(op: str, kind: type[nn.Module]) -> Operation:
+    return Operation(op, _no_args, _no_macs, lambda _: f"nn.{kind.__name__}()")
 
 
 def _conv_code(module: nn.Conv2d | nn.ConvTranspose2d) -> str:
@@ -110,7 +110,7 @@ def _conv_code(module: nn.Conv2d | nn.ConvTranspose2d) -> str:
 
 
 OPERATIONS: dict[type[nn.Module], Operation] = {
-    nn.Flatten: _simple("flatten"),
+    nn.Flatten: _simple("flatten", nn.Flatten),
     nn.Unflatten: Operation(
         "unflatten",
         lambda m: {"shape": list(m.unflattened_size)},
@@ -182,10 +182,10 @@ OPERATIONS: dict[type[nn.Module], Operation] = {
         _no_macs,
         lambda m: f"Crop({m.height}, {m.width})",
     ),
-    nn.ReLU: _simple("relu"),
-    nn.SiLU: _simple("silu"),
-    nn.Tanh: _simple("tanh"),
-    nn.Sigmoid: _simple("sigmoid"),
+    nn.ReLU: _simple("relu", nn.ReLU),
+    nn.SiLU: _simple("silu", nn.SiLU),
+    nn.Tanh: _simple("tanh", nn.Tanh),
+    nn.Sigmoid: _simple("sigmoid", nn.Sigmoid),
 }
 
 

@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from aecore.models.phases import DoublingConv2d, conv_transpose2d_by_phases
 
-class NearestConv2d(nn.Conv2d):
+
+class NearestConv2d(DoublingConv2d, nn.Conv2d):
     """Every pixel becomes a 2x2 block, then a same-size 3x3 convolution; (N, in, H, W) -> (N, out, 2H, 2W).
 
     After the doubling, the nine taps of a window meet at most four different pixels, so taps that meet the same one
@@ -26,7 +28,11 @@ class NearestConv2d(nn.Conv2d):
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h2 w2"]:
         """(N, in, H, W) -> (N, out, 2H, 2W)."""
-        return F.conv_transpose2d(x, folded(self.weight), self.bias, stride=2, padding=1)
+        kernel = folded(self.weight)
+        if not self.by_phases:
+            return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
+        assert self.bias is not None
+        return conv_transpose2d_by_phases(x, kernel, self.bias, padding=1)
 
 
 def folded(weight: Float[Tensor, "d c 3 3"]) -> Float[Tensor, "c d 4 4"]:

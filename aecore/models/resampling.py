@@ -15,6 +15,7 @@ from torch import nn
 from aecore.models.icnr import ICNRConv2d
 from aecore.models.nearest_conv import NearestConv2d
 from aecore.models.parts import Part
+from aecore.models.transposed_conv import TransposedConv2d
 from aecore.models.unpooling import BedOfNails2d, MaxUnpool2d
 
 Resampler = Callable[[int, int], list[nn.Module]]
@@ -40,14 +41,9 @@ def max_pooled_convolution(in_channels: int, out_channels: int) -> list[nn.Modul
 def transposed_convolution(in_channels: int, out_channels: int, *, kernel: int) -> list[nn.Module]:
     """Every input value stamps a kernel onto the output, two pixels apart; overlaps add up.
 
-    Padding p = floor((k-1)/2) and output padding q = 2 + 2p - k make the size double exactly.
-    Source: Dumoulin & Visin (2016), relationship 14: out = 2(H - 1) + q + k - 2p = 2H.
+    Source: Dumoulin & Visin (2016), relationship 14; see `aecore.models.transposed_conv.TransposedConv2d`.
     """
-    padding = (kernel - 1) // 2
-    output_padding = 2 + 2 * padding - kernel
-    return [
-        nn.ConvTranspose2d(in_channels, out_channels, kernel, stride=2, padding=padding, output_padding=output_padding)
-    ]
+    return [TransposedConv2d(in_channels, out_channels, kernel)]
 
 
 def nearest_resize_convolution(in_channels: int, out_channels: int) -> list[nn.Module]:

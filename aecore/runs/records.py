@@ -6,7 +6,7 @@ This module knows nothing of databases or processes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -34,6 +34,7 @@ class Run:
         model: Which network; in a comparison, what the rivals share.
         training: How it is trained.
         rivals: In a comparison the upsamplers that are tried; empty otherwise.
+        computing: How the steps of each model are computed and why, by rival, in words; empty until that is known.
         dataset: Name of the dataset.
         state: Where it stands.
         wanted: Where its owner wants it.
@@ -65,6 +66,7 @@ class Run:
     metrics: dict[str, Any]
     has_checkpoint: bool
     rivals: tuple[str, ...] = ()
+    computing: dict[str, str] = field(default_factory=dict)
 
     @property
     def models(self) -> dict[str, ModelConfig]:

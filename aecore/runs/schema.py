@@ -47,6 +47,7 @@ runs = Table(
     Column("executor", String(32), nullable=False, default=""),
     Column("metrics", JSON, nullable=False),
     Column("rivals", JSON, nullable=False, server_default="[]"),
+    Column("computing", JSON, nullable=False, server_default="{}"),
 )
 
 stages = Table(

@@ -309,6 +309,7 @@ class RunStore:
         progress: float | None = None,
         step: int | None = None,
         total_steps: int | None = None,
+        computing: Mapping[str, str] | None = None,
         points: Iterable[NewPoint] = (),
         snapshot: Snapshot | None = None,
     ) -> None:
@@ -317,11 +318,12 @@ class RunStore:
         Args:
             run_id: The run.
             holder: The executor the caller works for.
-            state: Where it stands now; None to leave it, like the next four.
+            state: Where it stands now; None to leave it, like the next five.
             message: One sentence for people.
             progress: Share of the budget used.
             step: Steps done.
             total_steps: Steps of the budget.
+            computing: How the steps of each model are computed and why, by rival.
             points: (step, "train" or "test", values) for the curves, in a comparison with the rival as the fourth.
             snapshot: What the model makes of the stage now. At most `MOST_SNAPSHOTS` are kept, thinned evenly.
         """
@@ -333,6 +335,7 @@ class RunStore:
                 "progress": progress,
                 "step": step,
                 "total_steps": total_steps,
+                "computing": None if computing is None else dict(computing),
             }.items()
             if value is not None
         }

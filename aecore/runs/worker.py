@@ -30,10 +30,11 @@ from aecore.runs.records import GRID_SIDE, TERM, Run, Snapshot, Stage, by_unit, 
 from aecore.runs.states import State
 from aecore.runs.store import NewPoint, RunLostError, RunStore
 from aecore.runs.threads import ThreadChooser, share_of_cores
+from aecore.training.choosing import choose_alike
 from aecore.training.evaluation import corrupted, encode, reconstruct
 from aecore.training.events import Evaluated, Finished, Started, StepDone, TrainEvent
 from aecore.training.lockstep import train_together
-from aecore.training.loop import TrainState
+from aecore.training.loop import TrainState, check_fit
 
 REPORT_EVERY = 0.15  # seconds; a page that looks five times a second sees a new picture nearly each time
 LISTEN_EVERY = 0.05  # seconds between two looks at what is wanted
@@ -176,8 +177,16 @@ class _Worker:
         self.store.set_stage(run.id, Stage(self.shown.numpy(), labels.numpy(), noisy), holder=self.holder)
 
     def _fresh(self) -> dict[str, _Rival]:
-        models = {name: build_model(config, seed=self.run.training.seed) for name, config in self.run.models.items()}
-        return {name: _Rival(name, model, TrainState(model, self.run.training)) for name, model in models.items()}
+        training = self.run.training
+        models = {name: build_model(config, seed=training.seed) for name, config in self.run.models.items()}
+        for model in models.values():
+            check_fit(model, self.dataset, training)
+        self._listen()  # for the number of threads: what is fastest depends on it
+        choices = choose_alike(models, self.dataset.train, training, self._tell)
+        why = {name: choice.why() for name, choice in choices.items()}
+        self.store.report(self.run.id, holder=self.holder, computing=why)
+        states = {name: TrainState(model, training, choices[name].execution) for name, model in models.items()}
+        return {name: _Rival(name, model, states[name]) for name, model in models.items()}
 
     def _restored(self, saved: bytes) -> dict[str, _Rival]:
         rivals = {}

@@ -1,6 +1,6 @@
 """Several models trained side by side: the same seed, the same batches, one step each in turn.
 
-Batches are a function of seed and epoch alone (`aecore.training.loop.epoch_order`), so models that take turns see the
+Batches are a function of seed and epoch alone (`aecore.training.draws.epoch_order`), so models that take turns see the
 same images in the same order. This module knows nothing of what the models differ in.
 """
 

@@ -11,19 +11,21 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, UInt8
 from torch import Tensor
 
-from aecore.data.image_dataset import ImageDataset, to_unit
+from aecore.data.image_dataset import ImageDataset
 from aecore.errors import ConfigError
 from aecore.models.autoencoder import Autoencoder
 from aecore.training.config import TrainConfig
+from aecore.training.draws import BatchOrder
 from aecore.training.evaluation import evaluate
 from aecore.training.events import Evaluated, Finished, Started, StepDone, TrainEvent
+from aecore.training.execution import PLAIN, Execution
 from aecore.training.objective import check_loss, loss_of
 from aecore.training.optimisers import OPTIMISERS, SCHEDULES, learning_rate
+from aecore.training.step import backward
 
 EXPLODED = 100.0  # a loss this many times its first value will not come back by itself
 
@@ -40,9 +42,10 @@ class TrainState:
         clock: Time spent in steps and evaluations: what a budget in seconds is counted against.
         first_loss: Loss of the very first batch, with all charges at their full weight; None before it.
         evaluated: Step of the latest evaluation, so that none is skipped or repeated; -1 before the first.
+        execution: How steps are computed; it stays the same from the first step to the last.
     """
 
-    def __init__(self, model: Autoencoder, config: TrainConfig) -> None:
+    def __init__(self, model: Autoencoder, config: TrainConfig, execution: Execution = PLAIN) -> None:
         self.rate = learning_rate(config.learning_rate, model.safe_rate, config.optimiser)
         self.optimiser = OPTIMISERS[config.optimiser].build(model.parameters(), self.rate, config.weight_decay)
         self.step = 0
@@ -51,11 +54,22 @@ class TrainState:
         self.clock = 0.0
         self.first_loss: float | None = None
         self.evaluated = -1
+        self.execution = execution
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
 
-    def count_step(self, loss: float, images: int, seconds: float) -> None:
-        """Note that a step was taken: the batch's loss before it, fully charged, its size, and how long it took."""
-        self.first_loss = loss if self.first_loss is None else self.first_loss
+    def arrange(self, model: Autoencoder) -> None:
+        """Lay the model's weights and the optimiser's memory of them out as the execution wants them.
+
+        Fused optimisers go through both as they lie in memory, so they have to lie alike.
+        """
+        self.execution.arrange(model)
+        for parameter, entries in self.optimiser.state.items():
+            for key, value in entries.items():
+                if value.shape == parameter.shape and value.stride() != parameter.stride():
+                    entries[key] = torch.empty_like(parameter).copy_(value)
+
+    def count_step(self, images: int, seconds: float) -> None:
+        """Note that a step was taken: on how many images, and how long it took."""
         self.step += 1
         self.images += images
         self.seconds += seconds
@@ -70,13 +84,18 @@ class TrainState:
         }
         progress = [self.step, self.images, self.seconds, self.clock, self.evaluated]
         progress.append(math.nan if self.first_loss is None else self.first_loss)
-        return {**tensors, "progress": torch.tensor(progress, dtype=torch.float64)}
+        return {
+            **tensors,
+            "progress": torch.tensor(progress, dtype=torch.float64),
+            "execution": torch.tensor(self.execution.to_numbers()),
+        }
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Take over what `to_tensors` gave."""
         step, images, self.seconds, self.clock, evaluated, first_loss = tensors["progress"].tolist()
         self.step, self.images, self.evaluated = int(step), int(images), int(evaluated)
         self.first_loss = None if math.isnan(first_loss) else first_loss
+        self.execution = Execution.from_numbers(tensors["execution"].tolist())
         for group in self.optimiser.param_groups:
             for parameter in group["params"]:
                 suffix = f".{self._names[id(parameter)]}"
@@ -87,30 +106,6 @@ class TrainState:
                 }
                 if entries:
                     self.optimiser.state[parameter] = entries
-
-
-def epoch_order(seed: int, epoch: int, images: int) -> Int64[Tensor, " n"]:
-    """The order in which epoch number `epoch` shows the images: a function of its arguments alone.
-
-    That is what makes resuming exact: nothing about the past has to be remembered to know the next batch.
-    """
-    return torch.randperm(images, generator=_generator(seed, epoch))
-
-
-def noise_of_step(seed: int, step: int) -> torch.Generator:
-    """What the noise of step number `step` is drawn from: a function of its arguments alone, like the order."""
-    return _generator(seed, step, 1)  # the third number keeps this stream apart from that of the orders
-
-
-def codes_of_step(seed: int, step: int) -> torch.Generator:
-    """What a bottleneck draws from in step number `step`, where it draws."""
-    return _generator(seed, step, 2)
-
-
-def _generator(*numbers: int) -> torch.Generator:
-    """A generator for these numbers; neighbouring ones give unrelated streams."""
-    mixed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    return torch.Generator().manual_seed(mixed)
 
 
 def mean_image(images: UInt8[Tensor, "n c h w"]) -> Float32[Tensor, "c h w"]:
@@ -137,15 +132,15 @@ def train(
     With noise in the configuration the network sees corrupted images, in training and in evaluations, and is told to
     give back the clean ones. Source: Vincent et al., Stacked denoising autoencoders, JMLR 11 (2010), section 3.
 
-    The same model, data and configuration give the same losses, paused or not, on the same machine with the same
-    number of threads. Given a `state` restored from a checkpoint, training goes on as if it had never stopped.
+    The same model, data, configuration and execution give the same losses, paused or not, on the same machine with the
+    same number of threads. Given a `state` restored from a checkpoint, training goes on as if it had never stopped.
 
     Args:
         model: The autoencoder; its weights change. A fresh one starts from the mean training image.
         dataset: What to learn from; the test set is only looked at.
         config: How to train.
-        state: Where an earlier training stopped. It is kept up to date at every event, so that a consumer can
-            save it between any two of them.
+        state: Where an earlier training stopped, and how steps are computed. It is kept up to date at every event, so
+            that a consumer can save it between any two of them.
 
     Raises:
         ConfigError: If model, data and configuration do not go together.
@@ -178,41 +173,38 @@ def train(
     if state.step == 0:
         model.start_from(mean_image(dataset.train))
     model.train()
-    order, order_epoch = torch.empty(0, dtype=torch.int64), -1
-    while True:
-        if state.evaluated != state.step and (state.step % interval == 0 or progress() >= 1):
-            seen = look()
-            if astray(seen.loss, state.first_loss):
-                yield Finished(state.step, "diverged", divergence_message(state.step, seen.loss, state.rate))
+    state.arrange(model)
+    order = BatchOrder(config.seed, count, config.batch_size)
+    try:
+        while True:
+            if state.evaluated != state.step and (state.step % interval == 0 or progress() >= 1):
+                seen = look()
+                if astray(seen.loss, state.first_loss):
+                    yield Finished(state.step, "diverged", divergence_message(state.step, seen.loss, state.rate))
+                    return
+                yield seen
+            if progress() >= 1:
+                break
+
+            begun = perf_counter()
+            index = order.batch(state.step)
+            rate = state.rate * schedule(progress())
+            for group in state.optimiser.param_groups:
+                group["lr"] = rate
+            terms = backward(model, dataset.train, index, config, state.execution, state.step, share())
+            loss = float(terms.total(share()).detach())
+            if state.first_loss is None:
+                state.first_loss = float(terms.total().detach())
+            if astray(loss, state.first_loss):
+                yield Finished(state.step, "diverged", divergence_message(state.step, loss, state.rate))
                 return
-            yield seen
-        if progress() >= 1:
-            break
+            state.optimiser.step()
 
-        begun = perf_counter()
-        epoch, batch_number = divmod(state.step, per_epoch)
-        if epoch != order_epoch:
-            order, order_epoch = epoch_order(config.seed, epoch, count), epoch
-        index = order[batch_number * config.batch_size : (batch_number + 1) * config.batch_size]
-        target = to_unit(dataset.train[index])
-        x = config.noise.corrupt(target, noise_of_step(config.seed, state.step))
-
-        rate = state.rate * schedule(progress())
-        for group in state.optimiser.param_groups:
-            group["lr"] = rate
-        terms = model.loss_terms(x, target, reconstruction_loss, codes_of_step(config.seed, state.step))
-        loss = terms.total(share())
-        state.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        amount = float(loss.detach())
-        if astray(amount, state.first_loss):
-            yield Finished(state.step, "diverged", divergence_message(state.step, amount, state.rate))
-            return
-        state.optimiser.step()
-
-        state.count_step(float(terms.total().detach()), len(x), perf_counter() - begun)
-        yield StepDone(state.step, state.step / per_epoch, progress(), amount, rate, state.images, state.seconds)
-    yield Finished(state.step, "budget", f"The budget of {config.budget:,} {config.budget_unit} is used up.")
+            state.count_step(len(index), perf_counter() - begun)
+            yield StepDone(state.step, state.step / per_epoch, progress(), loss, rate, state.images, state.seconds)
+        yield Finished(state.step, "budget", f"The budget of {config.budget:,} {config.budget_unit} is used up.")
+    finally:
+        PLAIN.arrange(model)
 
 
 def astray(loss: float, first_loss: float | None) -> bool:

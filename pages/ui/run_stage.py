@@ -177,6 +177,8 @@ def numbers(run: Run, points: list[Point]) -> None:
         if final:
             speed = f"{run.metrics['images_per_second']:,.0f} images/s"
             st.metric("Speed", speed, help=f"Over {run.metrics['seconds']:.3g} s of training steps.")
+    if why := run.computing.get(""):
+        st.caption(f"Computed in {why}")
 
 
 def points_of(run_id: str) -> list[Point]:

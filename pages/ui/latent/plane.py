@@ -93,7 +93,11 @@ def plane(
         "classes": {"light": LIGHT.classes, "dark": DARK.classes},
         "replay": replay,
         "compact": compact,
-        "start": {"view": question.get("view", USUAL_VIEW), "pointer": [0.0, 0.0], "pins": [] if compact else _linked()},
+        "start": {
+            "view": question.get("view", USUAL_VIEW),
+            "pointer": [0.0, 0.0],
+            "pins": [] if compact else _linked(),
+        },
         **_answers(choice, question),
     }
 
