@@ -36,8 +36,8 @@ help: ## list these commands
 app: $(APP) ## install what the lab needs and start it on http://localhost:8501
 	$(PY) -m streamlit run app.py --server.port $(PORT) $(ARGS)
 
-test: $(DEV) ## install what the tests need and run them (ARGS="-k runs" picks some)
-	$(PY) -m pytest $(ARGS)
+test: $(DEV) ## install what the tests need and run them, two at a time (ARGS="-k runs" picks some)
+	$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: $(DEV) ## lint, formatting, types and import contracts
 	$(PY) -m ruff check .

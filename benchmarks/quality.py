@@ -27,8 +27,8 @@ GOOD = 0.0060  # MSE per value on all test images
 LOOK_EVERY = 7680  # training images between two looks, the same for all: a whole number of batches for each
 PATIENCE = 20  # epochs after which a peer is given up
 
-LAB = TrainConfig(budget=1, budget_unit="epochs", batch_size=128, schedule="one_cycle", loss="mse")
-"""How the lab is used here: a budget chosen beforehand, and otherwise what it does if nothing is said."""
+LAB = TrainConfig(budget=600, budget_unit="steps", batch_size=64, loss="mse")
+"""How the lab is used here: few, small batches, chosen beforehand, and otherwise what it does if nothing is said."""
 
 TUTORIAL = TrainConfig(
     budget=PATIENCE, batch_size=128, learning_rate=RATE, optimiser="adam", schedule="constant", loss="mse"

@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from aecore.training.choosing import processor
+
 Cell = str | float | int | None
 
 
@@ -60,7 +62,7 @@ def machine() -> dict[str, Any]:
     """Where the numbers come from: processor, cores, what its matrix units can do, and versions."""
     capabilities = torch.backends.cpu.get_cpu_capability()
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "vector_instructions": capabilities,
         "bfloat16_matrix_units": bool(torch.cpu._is_amx_tile_supported()),
@@ -68,15 +70,6 @@ def machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "system": platform.system(),
     }
-
-
-def _processor() -> str:
-    names = Path("/proc/cpuinfo")
-    if names.exists():
-        for line in names.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def middle(values: Iterable[float]) -> tuple[float, float, float]:

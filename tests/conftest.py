@@ -14,6 +14,19 @@ from playwright.sync_api import Browser, Page, sync_playwright
 NewPage = Callable[..., Page]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Where several processes share the tests, each has one core: more threads would wait for each other."""
+    if hasattr(config, "workerinput"):
+        torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All browser tests go to one process, for they share a browser and a server."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def fresh_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What was measured on this machine before, perhaps by another version, has no say in the tests."""

@@ -25,12 +25,14 @@ from aecore.errors import DataError
 from aecore.models import BODIES, BOTTLENECKS, DOWNSAMPLERS, UPSAMPLERS, ModelConfig, build_model
 from aecore.noise import CORRUPTIONS, NoiseConfig
 from aecore.training import StepDone, TrainConfig, TrainEvent, encode, evaluate
+from aecore.training.choosing import Choice, Trial
+from aecore.training.execution import Execution
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAIN = ["train", "--dataset", "digits8", "--body", "mlp", "--hidden-units", "8", "--latent-dim", "2", "--steps", "5"]
 KEYS = {
     "train_mse", "test_mse", "test_psnr", "images_per_second", "seconds", "parameters", "flops_per_image", "precision",
-    "seed",
+    "execution", "seed",
 }  # fmt: skip
 
 Outcome = tuple[int, str, str]
@@ -70,6 +72,34 @@ def test_training_prints_one_line_of_results(run: Callable[..., Outcome]) -> Non
     assert (results["seed"], results["precision"]) == (3, "float32")
     assert 0 < results["test_mse"] < 1
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_precision_can_be_asked_for(run: Callable[..., Outcome], tmp_path: Path, precision: str) -> None:
+    status, out, _ = run(*TRAIN, "--precision", precision, "--json", "--out", tmp_path)
+    assert status == 0
+    assert (parse(out)["precision"], parse(out)["execution"]) == (precision, f"{precision}, channels first")
+    assert Checkpoint.load(tmp_path).train_config.precision == precision
+
+
+def test_an_unknown_precision_is_refused(run: Callable[..., Outcome]) -> None:
+    status, out, err = run(*TRAIN, "--precision", "float8")
+    assert (status, out) == (2, "")
+    assert "float8" in err
+    assert "bfloat16" in err
+
+
+def test_how_steps_are_computed_is_said_where_it_was_measured(
+    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *_, err = run(*TRAIN)
+    assert "computing in" not in err, "so short a training is computed plainly"
+    plain, way = Execution(), Execution("bfloat16")
+    choice = Choice(way, (Trial(plain, 3.0, 5.0, same=True), Trial(way, 2.0, 5.0, same=True)), 1.5)
+    monkeypatch.setattr("aecore.fit.choose", lambda *_: choice)
+    status, out, err = run(*TRAIN, "--json")
+    assert (status, parse(out)["execution"]) == (0, "bfloat16, channels first")
+    assert f"computing in {choice.why()}" in err
 
 
 def test_evaluating_the_files_gives_the_same_numbers(run: Callable[..., Outcome], tmp_path: Path) -> None:

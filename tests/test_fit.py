@@ -18,7 +18,9 @@ from aecore.metrics import perplexity
 from aecore.models import BOTTLENECKS, ModelConfig, build_model, describe
 from aecore.models.layers import flops_per_image, parameter_count
 from aecore.training import Finished, Started, StepDone, TrainConfig, TrainEvent, TrainState, encode, evaluate, train
+from aecore.training.choosing import Choice
 from aecore.training.evaluation import CODE_SEED, chosen_words
+from aecore.training.execution import Execution
 
 MODEL = ModelConfig(image_shape=(1, 8, 8), latent_dim=2, body="mlp", hidden_units=16)
 TRAINING = TrainConfig(budget=9, budget_unit="steps", seed=3)
@@ -42,6 +44,30 @@ def test_the_metrics_are_those_of_the_model_it_gives_back(digits: ImageDataset) 
     assert (checkpoint.dataset, checkpoint.dataset_checksum) == ("digits8", digits.checksum)
     assert (checkpoint.model_config, checkpoint.train_config) == (MODEL, TRAINING)
     assert (checkpoint.command, checkpoint.training_state) == ("by hand", {})
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_precision_asked_for_is_taken_and_told(digits: ImageDataset, precision: str) -> None:
+    chosen: list[Choice] = []
+    checkpoint = fit(MODEL, dataclasses.replace(TRAINING, precision=precision), digits, on_choice=chosen.append)
+    assert [choice.execution for choice in chosen] == [Execution(precision)]
+    assert checkpoint.metrics["precision"] == precision
+    assert checkpoint.metrics["execution"] == f"{precision}, channels first"
+    assert checkpoint.train_config.precision == precision
+    assert checkpoint.metrics["test_mse"] == evaluate(checkpoint.build(), digits.test).mse, "measured in float32"
+
+
+def test_steps_are_computed_as_was_chosen(digits: ImageDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, way = ModelConfig(image_shape=(1, 8, 8), channels=4), Execution(channels_last=True, by_phases=True)
+    told: list[object] = []
+    monkeypatch.setattr("aecore.fit.choose", lambda *_: Choice(way))
+    checkpoint = fit(config, TRAINING, digits, on_choice=told.append, on_event=told.append)
+    assert told[0] == Choice(way), "before the first step"
+    assert told[1] == Started(0, 9, 12)
+    assert checkpoint.metrics["execution"] == "float32, channels last, doubling by phases"
+    by_hand = build_model(config, seed=3)
+    list(train(by_hand, digits, TRAINING, TrainState(by_hand, TRAINING, way)))
+    assert all(torch.equal(checkpoint.weights[name], tensor) for name, tensor in by_hand.state_dict().items())
 
 
 def test_its_speed_is_that_of_the_steps(digits: ImageDataset) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -36,6 +37,40 @@ def test_squared_error_is_torchs(shape: tuple[int, ...], output: nn.Module) -> N
     amounts = RECONSTRUCTION_LOSSES["mse"].per_sample(pre_image, target, output)
     theirs = [F.mse_loss(output(p), t, reduction="sum") for p, t in zip(pre_image, target, strict=True)]
     torch.testing.assert_close(amounts, torch.stack(theirs))
+
+
+@pytest.mark.parametrize(
+    "output", [nn.Sigmoid(), torch.sigmoid, nn.Identity(), nn.Tanh()], ids=["sigmoid", "function", "identity", "tanh"]
+)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=["first", "last"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_gradient_of_the_squared_error_is_that_of_the_formula(
+    shape: tuple[int, ...], layout: torch.memory_format, output: Callable[[Tensor], Tensor]
+) -> None:
+    pre_image, target = (tensor.double().contiguous(memory_format=layout) for tensor in batch(shape))
+    pre_image.requires_grad_()
+    weighing = torch.arange(1.0, len(target) + 1, dtype=torch.float64)  # each image counts differently
+    amounts = RECONSTRUCTION_LOSSES["mse"].per_sample(pre_image, target, output)
+    formula = torch.stack([((output(p) - t) ** 2).sum() for p, t in zip(pre_image, target, strict=True)])
+    torch.testing.assert_close(amounts, formula, rtol=1e-12, atol=1e-12)
+    ours, theirs = (torch.autograd.grad((kind * weighing).sum(), pre_image)[0] for kind in (amounts, formula))
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_the_gradient_of_the_squared_error_of_a_sigmoid_is_its_slope() -> None:
+    pre_image, target = (tensor.double() for tensor in batch((3, 2, 3, 2)))
+    squared = RECONSTRUCTION_LOSSES["mse"].per_sample
+    assert torch.autograd.gradcheck(lambda x: squared(x, target, nn.Sigmoid()), pre_image.requires_grad_())
+
+
+@pytest.mark.parametrize("pixel", [-800.0, 800.0])
+def test_a_saturated_sigmoid_gives_a_finite_loss_and_no_gradient(pixel: float) -> None:
+    pre_image = torch.full((1, 1, 1, 1), pixel, requires_grad=True)
+    amount = RECONSTRUCTION_LOSSES["mse"].per_sample(pre_image, torch.full((1, 1, 1, 1), 0.25), nn.Sigmoid())
+    amount.sum().backward()
+    assert amount.item() == {-800.0: 0.25**2, 800.0: 0.75**2}[pixel]
+    assert pre_image.grad is not None
+    assert pre_image.grad.item() == 0.0
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -19,7 +19,9 @@ from aecore.runs import worker
 from aecore.runs.records import Run, pack, unpack
 from aecore.runs.store import RunStore
 from aecore.runs.worker import work
+from aecore.training.choosing import Choice
 from aecore.training.config import TrainConfig
+from aecore.training.execution import PLAIN
 
 MODEL = ModelConfig(image_shape=(1, 8, 8), channels=4, stages=2, latent_dim=2)
 SHORT = TrainConfig(budget=12, budget_unit="steps", batch_size=32, evaluation_images=64, evaluate_every=6, seed=3)
@@ -61,6 +63,17 @@ def test_it_ends_with_the_numbers_of_every_rival(store: RunStore) -> None:
         assert set(REPORTED) <= set(numbers)
         for key in ("test_mse", "image_score", "layer_score", "parameters"):
             assert numbers[key] == expected[name].metrics[key], (name, key)
+
+
+def test_how_each_is_computed_is_said_and_kept(store: RunStore) -> None:
+    run_id = add_run(store, SHORT, model=MODEL, rivals=RIVALS)
+    said = dict.fromkeys(RIVALS, Choice(PLAIN).why())
+    run = carry_out(store, run_id, lambda: store.get(run_id).step >= 5)
+    assert (run.state, run.computing) == ("interrupted", said)
+    store.ask_run(run_id)
+    run = carry_out(store, run_id)
+    assert (run.state, run.computing) == ("finished", said)
+    assert {numbers["execution"] for numbers in run.metrics["rivals"].values()} == {str(PLAIN)}
 
 
 def test_its_curves_and_pictures_are_told_apart(store: RunStore) -> None:

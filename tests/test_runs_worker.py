@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,16 @@ from aecore.checkpoint import Checkpoint
 from aecore.data import load_dataset
 from aecore.errors import DataError
 from aecore.fit import fit
+from aecore.models.autoencoder import Autoencoder
 from aecore.models.config import ModelConfig
 from aecore.runs import schema, worker
 from aecore.runs.queue import RunQueue
 from aecore.runs.records import Run
 from aecore.runs.store import RunStore
 from aecore.runs.worker import work
+from aecore.training.choosing import Choice, Trial
 from aecore.training.config import TrainConfig
+from aecore.training.execution import PLAIN, Execution
 
 DIVERGING = TrainConfig(budget=300, budget_unit="steps", batch_size=32, optimiser="sgd", learning_rate=10.0)
 
@@ -109,6 +113,41 @@ def test_a_run_is_carried_out_and_measured(store: RunStore) -> None:
     assert checkpoint.metrics["test_mse"] == run.metrics["test_mse"]
     for name, tensor in reference.weights.items():
         assert torch.equal(checkpoint.weights[name], tensor), name
+
+
+def test_how_its_steps_are_computed_is_said(store: RunStore) -> None:
+    run_id = add_run(store)
+    assert store.get(run_id).computing == {}, "not before it is known"
+    run = carry_out(store, run_id)
+    assert run.computing == {"": Choice(PLAIN).why()}
+    assert (run.metrics["precision"], run.metrics["execution"]) == ("float32", str(PLAIN))
+    asked = carry_out(store, add_run(store, replace(SHORT, precision="bfloat16")))
+    assert asked.computing == {"": Choice(Execution("bfloat16")).why()}
+    assert (asked.metrics["precision"], asked.metrics["execution"]) == ("bfloat16", "bfloat16, channels first")
+
+
+def test_it_is_chosen_once_and_kept_when_the_run_goes_on(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    way = Execution(channels_last=True, by_phases=True)
+    choice = Choice(way, (Trial(PLAIN, 3.0, 5.0, same=True), Trial(way, 2.0, 5.0, same=True)), 1.5)
+    asked: list[str] = []
+
+    def choose(models: Mapping[str, Autoencoder], *_: object) -> dict[str, Choice]:
+        asked.extend(models)
+        return dict.fromkeys(models, choice)
+
+    monkeypatch.setattr(worker, "choose_alike", choose)
+    conv = ModelConfig(image_shape=(1, 8, 8), channels=4, latent_dim=2)
+    calm, run_id = (add_run(store, model=conv) for _ in range(2))
+    carry_out(store, calm)
+    assert carry_out(store, run_id, hook=reaches(store, run_id, 7)).computing == {"": choice.why()}
+    store.ask_run(run_id)
+    run = carry_out(store, run_id)
+    assert asked == ["", ""], "once for each run"
+    assert (run.state, run.computing) == ("finished", {"": choice.why()})
+    assert run.metrics["execution"] == "float32, channels last, doubling by phases"
+    expected = weights(store, calm)
+    for name, tensor in weights(store, run_id).items():
+        assert torch.equal(tensor, expected[name]), name
 
 
 def test_the_curves_of_a_run(store: RunStore) -> None:

@@ -151,11 +151,6 @@ def test_every_image_is_shown_once_an_epoch_in_an_order_of_its_own(dataset: Imag
     assert epochs[0] != epochs[1] != epochs[2] != list(range(IMAGES))
 
 
-def test_orders_of_neighbouring_seeds_and_epochs_are_unrelated() -> None:
-    orders = {tuple(epoch_order(seed, epoch, 20).tolist()) for seed in range(20) for epoch in range(20)}
-    assert len(orders) == 400
-
-
 def test_the_data_are_left_as_they_were(dataset: ImageDataset) -> None:
     before = dataset.train.clone(), dataset.test.clone()
     run(dataset, config_of())
@@ -539,25 +534,6 @@ def test_the_network_sees_noise_and_is_told_the_clean_images(dataset: ImageDatas
     assert not any(torch.equal(a, b) for a, b in itertools.combinations(first_of_each, 2)), "noise came twice"
 
 
-def test_the_noise_of_a_step_is_its_own() -> None:
-    draws = {
-        tuple(torch.rand(4, generator=noise_of_step(seed, step)).tolist()) for seed in range(20) for step in range(20)
-    }
-    assert len(draws) == 400
-    again = [torch.rand(4, generator=noise_of_step(5, 7)) for _ in range(2)]
-    assert torch.equal(*again)
-
-
-def test_noise_and_order_are_unrelated() -> None:
-    orders = {tuple(epoch_order(seed, epoch, 20).tolist()) for seed in range(20) for epoch in range(20)}
-    from_noise = {
-        tuple(torch.randperm(20, generator=noise_of_step(seed, step)).tolist())
-        for seed in range(20)
-        for step in range(20)
-    }
-    assert not orders & from_noise
-
-
 @NOISES
 def test_looks_are_at_noisy_images(dataset: ImageDataset, noise: NoiseConfig) -> None:
     model = build_model(CONV, seed=0)
@@ -743,19 +719,6 @@ def test_each_step_draws_from_seed_and_step(dataset: ImageDataset) -> None:
     list(train(model, dataset, config_of(seed=4)))
     expected = [torch.rand(4, generator=codes_of_step(4, step)) for step in range(12)]
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(ledger.draws, expected, strict=True))
-
-
-def test_codes_and_noise_and_order_are_unrelated() -> None:
-    streams = {
-        kind: {
-            tuple(torch.randperm(20, generator=source(seed, step)).tolist()) for seed in range(20) for step in range(20)
-        }
-        for kind, source in {"codes": codes_of_step, "noise": noise_of_step}.items()
-    }
-    orders = {tuple(epoch_order(seed, epoch, 20).tolist()) for seed in range(20) for epoch in range(20)}
-    assert len(streams["codes"]) == 400
-    assert not streams["codes"] & streams["noise"]
-    assert not streams["codes"] & orders
 
 
 def test_a_plain_torch_loop_gives_the_same_losses_for_a_variational_code(dataset: ImageDataset) -> None:

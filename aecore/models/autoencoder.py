@@ -122,8 +122,8 @@ class Autoencoder(nn.Module):
     ) -> LossTerms:
         """The loss of reconstructing `target` from `x`, sample by sample.
 
-        Under `torch.autocast` encoder and decoder are computed in the lower precision; the code, what is charged for it
-        and the loss are in float32 all the same.
+        Under `torch.autocast` encoder and decoder are computed in the lower precision; a code that is charged for, its
+        charge and the loss are in float32 all the same.
 
         Args:
             x: What the encoder sees.

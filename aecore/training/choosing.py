@@ -38,7 +38,7 @@ from aecore.training.step import backward
 WARM_UP = 2  # steps not counted: kernels are chosen and memory is laid out in them
 TIMED = 5
 LONGEST = 3.0  # seconds after which no further way is tried
-WORTH_IT = 50_000  # images; a training that shows fewer is over before the choice has paid
+WORTH_IT = 30_000  # images; a training that shows fewer is over before the choice has paid
 FASTER = 1.08  # by so much a way must be faster than those tried before it: less may be chance
 SAME_LOSS = 0.02  # relative; bfloat16 rounds to 0.4 %, and the mean over a batch to much less
 REMEMBERED = 30 * 24 * 3600.0  # seconds
@@ -55,7 +55,7 @@ class Trial:
         execution: The way.
         milliseconds: The quickest of the timed steps; the others were disturbed.
         loss: Of the last batch.
-        same: Whether that is what plain float32 gives.
+        same: Whether that is what the plainest way gives, which is float32 unless another precision was asked for.
     """
 
     execution: Execution
@@ -70,7 +70,7 @@ class Choice:
 
     Attributes:
         execution: The way.
-        trials: What was tried, the plain way first; empty if nothing was.
+        trials: What was tried, the plainest way of the precision asked for first; empty if nothing was.
         seconds: How long trying took.
         remembered: Whether all that was measured at an earlier time.
     """
@@ -83,14 +83,15 @@ class Choice:
     def why(self) -> str:
         """One or two sentences for people."""
         if not self.trials:
-            return f"{self.execution}: so short a training was not worth measuring."
+            return f"{self.execution}: not measured: there is no other way, or the training is too short for it to pay."
+        plain = self.trials[0].execution
         took = {trial.execution: trial.milliseconds for trial in self.trials}
         when = "measured here earlier" if self.remembered else f"measured here in {self.seconds:.1f} s"
-        if self.execution == PLAIN:
-            said = f"{PLAIN}: no other way was faster ({took[PLAIN]:.1f} ms a step, {when})."
+        if self.execution == plain:
+            said = f"{plain}: no other way was faster ({took[plain]:.1f} ms a step, {when})."
         else:
             said = (
-                f"{self.execution}: {took[self.execution]:.1f} ms a step, where {PLAIN} takes {took[PLAIN]:.1f} "
+                f"{self.execution}: {took[self.execution]:.1f} ms a step, where {plain} takes {took[plain]:.1f} "
                 f"({when})."
             )
         lost = [str(trial.execution) for trial in self.trials if not trial.same]
@@ -157,7 +158,7 @@ def choose_alike(
 
 
 def candidates(model: Autoencoder, precision: str) -> list[Execution]:
-    """The ways that differ for this network, the plain one first, then the most promising ones.
+    """The ways that differ for this network, the plainest one first, then the most promising ones.
 
     Args:
         model: The network.
@@ -173,8 +174,7 @@ def candidates(model: Autoencoder, precision: str) -> list[Execution]:
     ]
     names = [precision] if precision != AUTO else [name for name in reversed(PRECISIONS) if _offered(name, model)]
     ways = [Execution(name, *layout) for name in names for layout in layouts]
-    plain = [way for way in ways if way == PLAIN]
-    return plain + [way for way in ways if way != PLAIN]
+    return [ways[-1], *ways[:-1]]
 
 
 def _offered(precision: str, model: Autoencoder) -> bool:
@@ -187,16 +187,19 @@ def _measured(model: Autoencoder, images: Tensor, config: TrainConfig, ways: lis
     start = copy.deepcopy(model)
     start.start_from(mean_image(images[:1000]))
     trials: list[Trial] = []
+    best: Trial | None = None
     for way in ways:
-        if trials and perf_counter() - begun > LONGEST:
+        if best is not None and perf_counter() - begun > LONGEST:
             break
+        if best is not None and best.execution != ways[0] and best.execution.precision != way.precision:
+            continue  # where bfloat16 has won, no layout of float32 comes near
         milliseconds, loss = _try(copy.deepcopy(start), images, config, way)
         expected = trials[0].loss if trials else loss
-        trials.append(Trial(way, milliseconds, loss, abs(loss - expected) <= SAME_LOSS * abs(expected)))
-    best = trials[0]
-    for trial in trials[1:]:
-        if trial.same and trial.milliseconds * FASTER < best.milliseconds:
+        trial = Trial(way, milliseconds, loss, abs(loss - expected) <= SAME_LOSS * abs(expected))
+        trials.append(trial)
+        if best is None or (trial.same and trial.milliseconds * FASTER < best.milliseconds):
             best = trial
+    assert best is not None
     return Choice(best.execution, tuple(trials), perf_counter() - begun)
 
 

@@ -24,8 +24,8 @@ class Execution:
     """One way to carry a training step out.
 
     Attributes:
-        precision: What convolutions and matrix products multiply, "float32" or "bfloat16"; sums, losses, codes, weights
-            and the optimiser's memory are float32 either way.
+        precision: What convolutions and matrix products multiply, "float32" or "bfloat16"; sums, losses, codes that are
+            charged for, weights and the optimiser's memory are float32 either way.
         channels_last: Whether the channels of a pixel lie side by side in memory, and not the pixels of a channel.
         by_phases: Whether layers that double the size are computed as in `aecore.models.phases`.
 
