@@ -87,7 +87,27 @@ def binary_cross_entropy(
     no logarithm meets a zero. For targets strictly between 0 and 1 its minimum is above zero.
     Source: Vincent et al., Stacked denoising autoencoders, JMLR 11 (2010), equation 4.
     """
-    return F.binary_cross_entropy_with_logits(pre_image, target, reduction="none").flatten(1).sum(1)
+    amounts: Tensor = _CrossEntropyOfSigmoid.apply(pre_image, target)
+    return amounts
+
+
+class _CrossEntropyOfSigmoid(torch.autograd.Function):
+    """sum_i [softplus(a_i) - x_i a_i] of each image: the cross-entropy of sigmoid(a), where no logarithm meets a zero.
+
+    With its gradient s - x; torch's own form makes three times as many passes over memory.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, pre_image: Tensor, target: Tensor) -> Tensor:
+        ctx.save_for_backward(pre_image, target)
+        return torch.addcmul(F.softplus(pre_image), pre_image, target, value=-1).flatten(1).sum(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        pre_image, target = ctx.saved_tensors
+        difference = torch.sigmoid(pre_image).sub_(target)
+        return difference.mul_(gradient.view(-1, *[1] * (difference.ndim - 1))), None
 
 
 RECONSTRUCTION_LOSSES: dict[str, ReconstructionLoss] = {

@@ -16,6 +16,7 @@ from aecore.data import ImageDataset
 from aecore.losses import RECONSTRUCTION_LOSSES
 from aecore.models import BODIES, BOTTLENECKS, UPSAMPLERS, ModelConfig, build_model
 from aecore.models.autoencoder import Autoencoder, LossTerms
+from aecore.models.bottlenecks import Code
 from aecore.models.maps import MapLayer
 from aecore.models.phases import DoublingConv2d
 from aecore.noise import CORRUPTIONS, NoiseConfig
@@ -53,7 +54,7 @@ def step(config: ModelConfig, way: Execution, training: TrainConfig = TrainConfi
     """A fresh network after the gradients of its first batch were computed in this way."""
     model = build_model(config, seed=0).train()
     way.arrange(model)
-    return model, backward(model, images(), torch.arange(0, 64, 2), training, way, 3)
+    return model, backward(model, images(), torch.arange(0, 64, 2), training, way, 3)[0]
 
 
 def gradients(model: Autoencoder) -> dict[str, Tensor]:
@@ -117,13 +118,22 @@ def test_in_bfloat16_losses_charges_weights_and_gradients_are_kept_in_float32(ne
 
 @needs_bfloat16
 @EVERY_NETWORK
-def test_in_bfloat16_a_code_that_costs_something_has_all_its_digits(network: str) -> None:
+def test_in_bfloat16_a_code_that_costs_something_has_all_its_digits(
+    network: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = build_model(model_of(network), seed=0).train()
-    codes: list[Tensor] = []
-    model.decoder.register_forward_pre_hook(lambda _, inputs: codes.append(inputs[0].detach()))
+    kind, codes = type(model.bottleneck), []
+    charged = kind.charged
+
+    def noting(*given: Any) -> Code:
+        codes.append(charged(*given))
+        return codes[-1]
+
+    monkeypatch.setattr(kind, "charged", noting)
+    HALF[0].arrange(model)
     backward(model, images(), torch.arange(20), TrainConfig(), HALF[0], 0)
     (code,) = codes
-    assert (code.dtype == torch.float32) is model.bottleneck.charges
+    assert (code.values.dtype == torch.float32) is model.bottleneck.charges
 
 
 # -- how a model is arranged -------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from aecore.models.bodies import BODIES
 from aecore.models.bottlenecks import BOTTLENECKS, Code, Posterior
 from aecore.models.config import ModelConfig
 from aecore.models.initialisation import initialise, weighted_layers
+from aecore.models.rounded import Rounded
 from aecore.models.unpooling import Decoder, Encoder
 
 
@@ -61,7 +62,12 @@ class Autoencoder(nn.Module):
     Attributes:
         config: Which parts and sizes.
         safe_rate: A learning rate that suits this network; see `aecore.models.bodies.Body`.
+        precision: What encoder and decoder are computed in, if that is not what they are given.
+        twin: What computes its training steps, if not it itself.
     """
+
+    precision: torch.dtype | None = None
+    twin: Rounded | None = None
 
     def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
         super().__init__()
@@ -122,8 +128,8 @@ class Autoencoder(nn.Module):
     ) -> LossTerms:
         """The loss of reconstructing `target` from `x`, sample by sample.
 
-        Under `torch.autocast` encoder and decoder are computed in the lower precision; a code that is charged for, its
-        charge and the loss are in float32 all the same.
+        Where `precision` asks for fewer bits, a code that is charged for, its charge and the loss are in float32 all
+        the same.
 
         Args:
             x: What the encoder sees.
@@ -132,9 +138,8 @@ class Autoencoder(nn.Module):
             generator: Where a bottleneck that draws its code draws it from; torch's global one if not given.
         """
         code, switches = self._charged(x, generator)
-        pre_image = at_least_single(self.decoder(code.values, switches))
-        with torch.autocast(x.device.type, enabled=False):
-            reconstruction = RECONSTRUCTION_LOSSES[loss].per_sample(pre_image, target, self.output)
+        pre_image = at_least_single(self.decoder(self._rounded(code.values), switches))
+        reconstruction = RECONSTRUCTION_LOSSES[loss].per_sample(pre_image, target, self.output)
         return LossTerms(reconstruction, code.terms, code.weights, code.units)
 
     def _charged(self, x: Tensor, generator: torch.Generator | None) -> tuple[Code, list[Tensor]]:
@@ -143,17 +148,17 @@ class Autoencoder(nn.Module):
         asks = self.bottleneck.differentiates
         with torch.inference_mode(False) if asks else nullcontext(), torch.set_grad_enabled(learning or asks):
             seen = x.clone().requires_grad_() if asks else x
-            features, switches = self.encoder.with_switches(seen)
-            if self.bottleneck.charges:
-                with torch.autocast(x.device.type, enabled=False):
-                    code = self.bottleneck.charged(at_least_single(features), seen, generator)
-            else:
-                code = self.bottleneck.charged(features, seen, generator)
+            features, switches = self.encoder.with_switches(self._rounded(seen))
+            known = at_least_single(features) if self.bottleneck.charges else features
+            code = self.bottleneck.charged(known, seen, generator)
         if learning or not asks:
             return code, switches
         units = None if code.units is None else code.units.detach()
         terms = {name: term.detach() for name, term in code.terms.items()}
         return Code(code.values.detach(), terms, code.weights, units), switches
+
+    def _rounded(self, x: Tensor) -> Tensor:
+        return x if self.precision is None else x.to(self.precision)
 
 
 def at_least_single(x: Tensor) -> Tensor:

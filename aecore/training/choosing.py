@@ -211,7 +211,8 @@ def _try(model: Autoencoder, images: Tensor, config: TrainConfig, way: Execution
     quickest, loss = float("inf"), float("nan")
     for number in range(WARM_UP + TIMED):
         begun = perf_counter()
-        loss = float(backward(model, images, order.batch(number), config, way, number).total().detach())
+        _, minimised = backward(model, images, order.batch(number), config, way, number)
+        loss = float(minimised)
         state.optimiser.step()
         if number >= WARM_UP:
             quickest = min(quickest, perf_counter() - begun)

@@ -5,8 +5,6 @@ This module knows nothing of which way is the fastest (`aecore.training.choosing
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,6 +14,7 @@ from torch import Tensor
 from aecore.models.autoencoder import Autoencoder
 from aecore.models.maps import MapLayer
 from aecore.models.phases import DoublingConv2d
+from aecore.models.rounded import Rounded
 from aecore.training.config import PRECISIONS
 
 
@@ -28,9 +27,6 @@ class Execution:
             charged for, weights and the optimiser's memory are float32 either way.
         channels_last: Whether the channels of a pixel lie side by side in memory, and not the pixels of a channel.
         by_phases: Whether layers that double the size are computed as in `aecore.models.phases`.
-
-    Source: mixed precision with float32 weights is that of Micikevicius et al., Mixed precision training, ICLR (2018);
-    bfloat16 keeps float32's range, so no loss scaling is needed: Kalamkar et al. (2019), arXiv:1905.12322.
     """
 
     precision: str = "float32"
@@ -51,16 +47,11 @@ class Execution:
                 layer.by_phases = self.by_phases
             elif isinstance(layer, MapLayer):
                 layer.by_pixel = self.channels_last
+        model.twin = None if self.precision == "float32" else Rounded(model)
 
     def place(self, images: Tensor) -> Tensor:
         """A batch of images (N, C, H, W) as the first layer wants it."""
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
-
-    @contextmanager
-    def arithmetic(self, device: torch.device) -> Iterator[None]:
-        """Inside, what the network multiplies is rounded to this precision."""
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            yield
 
     def to_numbers(self) -> list[int]:
         """As a checkpoint keeps it among its tensors; `from_numbers` makes an equal one."""

@@ -191,8 +191,8 @@ def train(
             rate = state.rate * schedule(progress())
             for group in state.optimiser.param_groups:
                 group["lr"] = rate
-            terms = backward(model, dataset.train, index, config, state.execution, state.step, share())
-            loss = float(terms.total(share()).detach())
+            terms, minimised = backward(model, dataset.train, index, config, state.execution, state.step, share())
+            loss = float(minimised)
             if state.first_loss is None:
                 state.first_loss = float(terms.total().detach())
             if astray(loss, state.first_loss):

@@ -6,7 +6,7 @@ This module knows nothing of epochs, budgets or when to look at the test set.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from aecore.data.image_dataset import to_unit
@@ -25,7 +25,7 @@ def backward(
     execution: Execution,
     number: int,
     share: float = 1.0,
-) -> LossTerms:
+) -> tuple[LossTerms, Float[Tensor, ""]]:
     """Compute the loss of one batch, and the gradients of all weights, which replace those of the step before.
 
     Args:
@@ -38,13 +38,18 @@ def backward(
         share: How much of the bottleneck's charges counts.
 
     Returns:
-        The terms of the loss; what was minimised is their `total(share)`.
+        The terms of the loss, and what was minimised: their `total(share)`.
     """
     target = execution.place(to_unit(torch.index_select(stored, 0, index)))
     x = config.noise.corrupt(target, noise_of_step(config.seed, number)) if config.noise.on else target
-    with execution.arithmetic(target.device):
-        terms = model.loss_terms(x, target, loss_of(model.config, config), codes_of_step(config.seed, number))
     for parameter in model.parameters():
         parameter.grad = None
-    terms.total(share).backward()
-    return terms
+    if model.twin is not None:
+        model.twin.refresh()
+    network = model if model.twin is None else model.twin.network
+    terms = network.loss_terms(x, target, loss_of(model.config, config), codes_of_step(config.seed, number))
+    total = terms.total(share)
+    total.backward()
+    if model.twin is not None:
+        model.twin.hand_back()
+    return terms, total.detach()
