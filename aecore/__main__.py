@@ -565,7 +565,6 @@ def main(arguments: list[str] | None = None) -> int:
     0 if all went well, 2 for bad arguments, 130 if interrupted, 1 for anything else that a person can mend.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    torch.set_flush_denormal(True)
     try:
         cli.main(args=arguments, prog_name="aecore", standalone_mode=False, obj=arguments)
     except click.Abort:
@@ -580,6 +579,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-if __name__ == "__main__":
+def start() -> int:
+    """What `main` does, in a process that may be set up for training as workers are."""
     hold_memory()
-    sys.exit(main())
+    torch.set_flush_denormal(True)
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(start())
