@@ -40,6 +40,7 @@ class Execution:
 
     def arrange(self, model: Autoencoder) -> None:
         """Lay the model's weights out, and let its layers compute, in this way; the numbers stay what they are."""
+        model.twin = None  # one of an earlier arrangement would be copied along
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         model.to(memory_format=layout)
         for layer in model.modules():
@@ -47,7 +48,8 @@ class Execution:
                 layer.by_phases = self.by_phases
             elif isinstance(layer, MapLayer):
                 layer.by_pixel = self.channels_last
-        model.twin = None if self.precision == "float32" else Rounded(model)
+        if self.precision != "float32":
+            model.twin = Rounded(model)
 
     def place(self, images: Tensor) -> Tensor:
         """A batch of images (N, C, H, W) as the first layer wants it."""
