@@ -175,8 +175,8 @@ def numbers(run: Run, points: list[Point]) -> None:
         st.metric("PSNR ↑", f"{psnr_of_mse(mse):.3g} dB", help="Of that mean squared error, with the peak at 1.")
         st.metric("Before training", f"{looks[0]['mse']:.3g}", help="Test MSE of the same network at its start.")
         if final:
-            speed = f"{run.metrics['images_per_second']:,.0f} images/s"
-            st.metric("Speed", speed, help=f"Over {run.metrics['seconds']:.3g} s of training steps.")
+            speed = f"{run.metrics['images_per_second']:,.0f}"
+            st.metric("Images per s ↑", speed, help=f"Over {run.metrics['seconds']:.3g} s of training steps.")
     if why := run.computing.get(""):
         st.caption(f"Computed in {why}")
 
