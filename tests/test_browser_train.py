@@ -78,8 +78,9 @@ def press(page: Page, key: str, until: str) -> None:
 
 def errors_shown(page: Page) -> list[float]:
     """The MSE under each picture of the strip."""
-    texts = page.locator(".st-key-strip_run .caption").all_inner_texts()
-    return [float(text) for text in texts]
+    captions = page.locator(".st-key-strip_run .caption")
+    expect(captions.first).to_have_text(re.compile(r"\d"))  # the words above it may be painted before
+    return [float(text) for text in captions.all_inner_texts()]
 
 
 def reconstructions(page: Page) -> list[int]:

@@ -37,7 +37,7 @@ from aecore.training.step import backward
 
 WARM_UP = 2  # steps not counted: kernels are chosen and memory is laid out in them
 TIMED = 5
-LONGEST = 3.0  # seconds after which no further way is tried
+LONGEST = 1.5  # seconds after which no further way is tried
 WORTH_IT = 30_000  # images; a training that shows fewer is over before the choice has paid
 FASTER = 1.08  # by so much a way must be faster than those tried before it: less may be chance
 SAME_LOSS = 0.02  # relative; bfloat16 rounds to 0.4 %, and the mean over a batch to much less
