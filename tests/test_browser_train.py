@@ -79,7 +79,7 @@ def press(page: Page, key: str, until: str) -> None:
 def errors_shown(page: Page) -> list[float]:
     """The MSE under each picture of the strip."""
     captions = page.locator(".st-key-strip_run .caption")
-    expect(captions.first).to_have_text(re.compile(r"\d"))  # the words above it may be painted before
+    expect(captions.first).to_have_text(re.compile(r"\d"), timeout=PATIENCE)  # words may be painted before it
     return [float(text) for text in captions.all_inner_texts()]
 
 
@@ -128,8 +128,8 @@ def test_a_whole_run_on_mnist(
     wait_for_step(page, after_reload + 5)
 
     watcher = open_train(new_page(), lab, page.url.split("?")[1])
-    expect(watcher.get_by_text("somebody else's run")).to_be_visible()
-    expect(button(watcher, "Stop")).to_be_disabled()
+    expect(watcher.get_by_text("somebody else's run")).to_be_visible(timeout=PATIENCE)
+    expect(button(watcher, "Stop")).to_be_disabled(timeout=PATIENCE)
 
     clicks = answer_times(new_page, lab)
     expect(button(page, "Stop")).to_be_enabled(timeout=PATIENCE)
