@@ -18,6 +18,7 @@ from aecore.models.config import ModelConfig
 from aecore.models.layers import describe
 from aecore.training.config import TrainConfig
 from aecore.training.evaluation import evaluate
+from aecore.training.loop import mean_image
 from aecore.training.objective import loss_of
 from benchmarks.images import save_images
 from benchmarks.task import Task, Weights
@@ -94,8 +95,7 @@ def task_of(
     weights = folder / f"start-{training.seed}.npz"
     if same_start:
         fresh = build_model(model, seed=training.seed)
-        mean = torch.from_numpy(dataset.train.numpy().mean(0)).float() / 255
-        fresh.start_from(mean)  # as the lab would at its first step; now all begin there
+        fresh.start_from(mean_image(dataset.train))  # as the lab would at its first step; now all begin there
         np.savez(weights, allow_pickle=False, **{name: tensor.numpy() for name, tensor in fresh.state_dict().items()})
     images = folder / "images.npy"
     return Task(

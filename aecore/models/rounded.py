@@ -38,16 +38,15 @@ class Rounded:
             self.network.bottleneck.to(torch.bfloat16)
         self.network.precision = torch.bfloat16
         pairs = zip(self.network.parameters(), model.parameters(), strict=True)
-        self._pairs = [(twin, weight) for twin, weight in pairs if twin is not weight]
-        self._twins = [twin for twin, _ in self._pairs]
-        self._values: list[Tensor] = list(self._twins)
-        self._weights: list[Tensor] = [weight for _, weight in self._pairs]
-        self._gradients = [torch.empty_like(weight) for _, weight in self._pairs]
+        apart = [(twin, weight) for twin, weight in pairs if twin is not weight]
+        self._twins: list[Tensor] = [twin for twin, _ in apart]
+        self._weights: list[Tensor] = [weight for _, weight in apart]
+        self._gradients = [torch.empty_like(weight) for weight in self._weights]
 
     @torch.no_grad()
     def refresh(self) -> None:
         """Round the weights as they are now, and forget the gradients of the step before."""
-        torch._foreach_copy_(self._values, self._weights)
+        torch._foreach_copy_(self._twins, self._weights)
         for twin in self._twins:
             twin.grad = None
 
@@ -56,7 +55,7 @@ class Rounded:
         """Give the network the gradients its twin has got, in float32."""
         came: list[Tensor] = []
         given: list[Tensor] = []
-        for (twin, weight), gradient in zip(self._pairs, self._gradients, strict=True):
+        for twin, weight, gradient in zip(self._twins, self._weights, self._gradients, strict=True):
             if twin.grad is not None:
                 came.append(twin.grad)
                 given.append(gradient)
