@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import platform
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -25,6 +24,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from aecore.data.folder import part_beside
+from aecore.errors import DataError
 from aecore.models.autoencoder import Autoencoder
 from aecore.models.config import ModelConfig
 from aecore.models.maps import FlattenMap
@@ -264,12 +265,10 @@ def _recall(key: str) -> Choice | None:
 
 def _remember(key: str, choice: Choice) -> None:
     """Write it down, whole or not at all; where that is not possible, it is measured again next time."""
-    folder = memory_folder()
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f".{key}.{secrets.token_hex(4)}.part"
-        draft.write_text(json.dumps(choice.to_dict()), encoding="utf-8")
-        draft.replace(folder / f"{key}.json")
-        oldest_first = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime)
-        for file in oldest_first[:-MOST_REMEMBERED]:
-            file.unlink(missing_ok=True)
+    file = memory_folder() / f"{key}.json"
+    with suppress(OSError, DataError), part_beside(file) as part:
+        part.write_text(json.dumps(choice.to_dict()), encoding="utf-8")
+        part.replace(file)
+        oldest_first = sorted(file.parent.glob("*.json"), key=lambda known: known.stat().st_mtime)
+        for old in oldest_first[:-MOST_REMEMBERED]:
+            old.unlink(missing_ok=True)
