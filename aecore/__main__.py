@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import torch
 from tqdm import tqdm
 
 import aecore
@@ -52,7 +51,7 @@ from aecore.training import (
     loss_of,
 )
 from aecore.training.config import BUDGET_UNITS
-from aecore.training.memory import hold_memory
+from aecore.training.process import prepare_process
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 BUDGET = click.IntRange(min=1)
@@ -581,8 +580,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def start() -> int:
     """What `main` does, in a process that may be set up for training as workers are."""
-    hold_memory()
-    torch.set_flush_denormal(True)
+    prepare_process()
     return main()
 
 

@@ -23,8 +23,8 @@ from aecore.training.config import TrainConfig
 from aecore.training.events import StepDone, TrainEvent
 from aecore.training.execution import PLAIN, Execution
 from aecore.training.loop import TrainState, train
-from aecore.training.memory import hold_memory
 from aecore.training.objective import loss_of
+from aecore.training.process import prepare_process
 from benchmarks.images import as_dataset
 from benchmarks.task import FIRST_IMAGES, Ran, Task, Weights
 
@@ -51,8 +51,7 @@ class LabSession:
     """See `benchmarks.task.Session`."""
 
     def __init__(self, task: Task) -> None:
-        hold_memory()  # like the next line, as in every worker
-        torch.set_flush_denormal(True)
+        prepare_process()  # as in every worker
         os.environ["AECORE_CACHE"] = str(
             Path(task.images).parent
         )  # nothing is remembered from earlier: choosing counts, too

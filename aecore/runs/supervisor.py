@@ -60,13 +60,12 @@ def serve(orders: Connection, url: str) -> None:
 
     from aecore.runs.store import RunStore
     from aecore.runs.worker import work
-    from aecore.training.memory import hold_memory
+    from aecore.training.process import prepare_process
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the lab, which then lets its workers save
     if hasattr(os, "nice"):
         os.nice(19)  # the pages come first
-    hold_memory()
-    torch.set_flush_denormal(True)
+    prepare_process()
     torch.set_num_threads(1)
     store = RunStore(url)
     try:
