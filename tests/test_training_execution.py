@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from aecore.checkpoint import Checkpoint
 from aecore.data import ImageDataset
 from aecore.losses import RECONSTRUCTION_LOSSES
 from aecore.models import BODIES, BOTTLENECKS, UPSAMPLERS, ModelConfig, build_model
-from aecore.models.autoencoder import Autoencoder, LossTerms
+from aecore.models.autoencoder import Autoencoder
 from aecore.models.bottlenecks import Code
 from aecore.models.maps import MapLayer
 from aecore.models.phases import DoublingConv2d
@@ -24,7 +25,7 @@ from aecore.training import Evaluated, Finished, StepDone, TrainConfig, TrainSta
 from aecore.training.config import PRECISIONS
 from aecore.training.execution import PLAIN, Execution, has_bfloat16_units
 from aecore.training.optimisers import OPTIMISERS
-from aecore.training.step import backward
+from aecore.training.step import BatchLoss, Step
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -34,9 +35,10 @@ NETWORKS: dict[str, dict[str, Any]] = {
     **{f"upsample {name}": {"upsample": name, "downsample": a_downsampler_for(name)} for name in UPSAMPLERS},
     **{f"bottleneck {name}": {"bottleneck": name, "upsample": "transpose4"} for name in BOTTLENECKS},
 }
-WAYS = [Execution(*way) for way in itertools.product(PRECISIONS, (False, True), (False, True))]
-SINGLE = [way for way in WAYS if way.precision == "float32" and way != PLAIN]
-HALF = [way for way in WAYS if way.precision == "bfloat16"]
+WAYS = [Execution(*way) for way in itertools.product(PRECISIONS, *3 * [(False, True)])]
+COMPUTED = [way for way in WAYS if not way.recorded]
+SINGLE = [way for way in COMPUTED if way.precision == "float32" and way != PLAIN]
+HALF = [way for way in COMPUTED if way.precision == "bfloat16"]
 needs_bfloat16 = pytest.mark.skipif(not has_bfloat16_units(), reason="this processor does not multiply bfloat16")
 EVERY_NETWORK = pytest.mark.parametrize("network", NETWORKS)
 
@@ -50,11 +52,11 @@ def images(count: int = 64) -> Tensor:
     return torch.randint(256, (count, *SHAPE), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
 
-def step(config: ModelConfig, way: Execution, training: TrainConfig = TrainConfig()) -> tuple[Autoencoder, LossTerms]:  # noqa: B008 - frozen
+def step(config: ModelConfig, way: Execution, training: TrainConfig = TrainConfig()) -> tuple[Autoencoder, BatchLoss]:  # noqa: B008 - frozen
     """A fresh network after the gradients of its first batch were computed in this way."""
     model = build_model(config, seed=0).train()
     way.arrange(model)
-    return model, backward(model, images(), torch.arange(0, 64, 2), training, way, 3)[0]
+    return model, Step(model, images(), training, way).backward(torch.arange(0, 64, 2), 3)
 
 
 def gradients(model: Autoencoder) -> dict[str, Tensor]:
@@ -62,9 +64,9 @@ def gradients(model: Autoencoder) -> dict[str, Tensor]:
     return {name: gradient for name, gradient in found.items() if gradient is not None}
 
 
-def assert_same_step(ours: tuple[Autoencoder, LossTerms], theirs: tuple[Autoencoder, LossTerms]) -> None:
+def assert_same_step(ours: tuple[Autoencoder, BatchLoss], theirs: tuple[Autoencoder, BatchLoss]) -> None:
     """Up to rounding; measured were 2e-6 at most."""
-    assert ours[1].total().item() == pytest.approx(theirs[1].total().item(), rel=1e-6)
+    assert ours[1].full.item() == pytest.approx(theirs[1].full.item(), rel=1e-6)
     mine, expected = gradients(ours[0]), gradients(theirs[0])
     assert list(mine) == list(expected) == [name for name, _ in theirs[0].named_parameters()]
     for name, gradient in expected.items():
@@ -95,12 +97,12 @@ def test_nor_does_it_change_with_noise(corruption: str, loss: str) -> None:
 def test_bfloat16_rounds_and_no_more_than_that(network: str) -> None:
     """Measured were 8e-5 for the loss and a cosine of 0.9991 at the least, with max-unpooling, where winners change."""
     config = model_of(network)
-    plain, terms = step(config, PLAIN)
+    plain, loss = step(config, PLAIN)
     expected = torch.cat([gradient.flatten() for gradient in gradients(plain).values()])
     for way in HALF:
         model, rounded = step(config, way)
         found = torch.cat([gradient.flatten() for gradient in gradients(model).values()])
-        assert rounded.total().item() == pytest.approx(terms.total().item(), rel=1e-3)
+        assert rounded.full.item() == pytest.approx(loss.full.item(), rel=1e-3)
         assert not torch.equal(found, expected), "nothing was rounded"
         assert torch.cosine_similarity(found, expected, dim=0) > 0.995
         assert found.norm() == pytest.approx(expected.norm().item(), rel=0.05)
@@ -110,9 +112,12 @@ def test_bfloat16_rounds_and_no_more_than_that(network: str) -> None:
 @EVERY_NETWORK
 def test_in_bfloat16_losses_charges_weights_and_gradients_are_kept_in_float32(network: str) -> None:
     for way in HALF:
-        model, terms = step(model_of(network), way)
+        model, loss = step(model_of(network), way)
+        assert model.twin is not None
+        x = images(6) / 255
+        terms = model.twin.network.loss_terms(x, x, "mse")
         amounts = [*terms.named().values(), *([] if terms.units is None else [terms.units])]
-        kept = [*model.parameters(), *gradients(model).values(), *model.buffers()]
+        kept = [loss.minimised, loss.full, *model.parameters(), *gradients(model).values(), *model.buffers()]
         assert {tensor.dtype for tensor in amounts + kept} == {torch.float32}
 
 
@@ -131,9 +136,72 @@ def test_in_bfloat16_a_code_that_costs_something_has_all_its_digits(
 
     monkeypatch.setattr(kind, "charged", noting)
     HALF[0].arrange(model)
-    backward(model, images(), torch.arange(20), TrainConfig(), HALF[0], 0)
+    Step(model, images(), TrainConfig(), HALF[0]).backward(torch.arange(20), 0)
     (code,) = codes
     assert (code.values.dtype == torch.float32) is model.bottleneck.charges
+
+
+# -- recorded ----------------------------------------------------------------------------------------------------
+
+
+def several_steps(config: ModelConfig, way: Execution, training: TrainConfig) -> list[list[Tensor]]:
+    """Losses, gradients and weights of steps of a full batch and of a smaller one, with charges that warm up."""
+    model = build_model(config, seed=0).train()
+    state = TrainState(model, training, way)
+    state.arrange(model)
+    taken, found = Step(model, images(), training, way), []
+    for number, share in enumerate((1.0, 0.1, 0.7, 1.0, 1.0)):
+        index = torch.arange(number, 64, 5 if number == 3 else 3)
+        loss = taken.backward(index, number, share)
+        state.optimiser.step()
+        found.append([loss.minimised, loss.full, *gradients(model).values(), *model.state_dict().values()])
+        found[-1] = [tensor.clone() for tensor in found[-1]]
+    assert taken.unrecorded == "", "there is a recording, or it is not asked for"
+    return found
+
+
+def assert_same_bits(ours: list[list[Tensor]], theirs: list[list[Tensor]]) -> None:
+    for number, (mine, expected) in enumerate(zip(ours, theirs, strict=True)):
+        for place, (tensor, other) in enumerate(zip(mine, expected, strict=True)):
+            assert torch.equal(tensor, other), f"step {number}, tensor {place}"
+
+
+@EVERY_NETWORK
+@pytest.mark.parametrize("way", [PLAIN, SINGLE[-1], pytest.param(HALF[-1], marks=needs_bfloat16)], ids=str)
+def test_played_back_every_step_has_the_same_bits(network: str, way: Execution) -> None:
+    config, training = model_of(network), TrainConfig()
+    computed = several_steps(config, way, training)
+    assert_same_bits(several_steps(config, replace(way, recorded=True), training), computed)
+    assert not torch.equal(computed[0][0], computed[1][0]), "all steps are one"
+
+
+@pytest.mark.parametrize("loss", RECONSTRUCTION_LOSSES)
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+def test_noise_is_drawn_anew_each_time_it_is_played_back(corruption: str, loss: str) -> None:
+    noise = NoiseConfig(corruption=corruption, **({} if corruption == "none" else {"strength": 0.3}))
+    config, training = model_of("bottleneck variational"), TrainConfig(loss=loss, noise=noise)
+    assert_same_bits(
+        several_steps(config, replace(PLAIN, recorded=True), training), several_steps(config, PLAIN, training)
+    )
+
+
+def test_what_cannot_be_recorded_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = type(build_model(model_of("bottleneck sparse")).bottleneck)
+    charged = kind.charged
+
+    def asking(*given: Any) -> Code:
+        code: Code = charged(*given)
+        assert code.values.sum().isfinite()  # a question about numbers
+        return code
+
+    monkeypatch.setattr(kind, "charged", asking)
+    model = build_model(model_of("bottleneck sparse"), seed=0).train()
+    way = replace(PLAIN, recorded=True)
+    taken, plain = Step(model, images(), TrainConfig(), way), Step(model, images(), TrainConfig(), PLAIN)
+    for number in range(3):
+        index = torch.arange(number, 64, 3)
+        assert taken.backward(index, number).full == plain.backward(index, number).full
+    assert "on which the rest may depend" in taken.unrecorded
 
 
 # -- how a model is arranged -------------------------------------------------------------------------------------
@@ -183,6 +251,7 @@ def test_images_are_placed_as_the_kernels_are(way: Execution) -> None:
 def test_it_can_be_kept_as_numbers() -> None:
     assert [Execution.from_numbers(way.to_numbers()) for way in WAYS] == WAYS
     assert len({tuple(way.to_numbers()) for way in WAYS}) == len(WAYS)
+    assert Execution.from_numbers([1, 1, 0]) == Execution("bfloat16", True), "as checkpoints before recordings say it"
     kept = torch.tensor([way.to_numbers() for way in WAYS])
     assert [Execution.from_numbers(numbers) for numbers in kept.tolist()] == WAYS
 
@@ -190,13 +259,19 @@ def test_it_can_be_kept_as_numbers() -> None:
 def test_it_says_what_it_is() -> None:
     assert str(PLAIN) == "float32, channels first"
     assert str(Execution("bfloat16", True, True)) == "bfloat16, channels last, doubling by phases"
+    assert str(Execution(recorded=True)) == "float32, channels first, recorded"
     assert len({str(way) for way in WAYS}) == len(WAYS)
 
 
 # -- whole trainings ---------------------------------------------------------------------------------------------
 
 CONV = model_of("upsample transpose4")
-RESUMED = [Execution(channels_last=True, by_phases=True), pytest.param(HALF[-1], marks=needs_bfloat16)]
+RESUMED = [
+    Execution(channels_last=True, by_phases=True),
+    Execution(channels_last=True, by_phases=True, recorded=True),
+    pytest.param(HALF[-1], marks=needs_bfloat16),
+    pytest.param(replace(HALF[-1], recorded=True), marks=needs_bfloat16),
+]
 
 
 @pytest.fixture
@@ -289,7 +364,7 @@ def test_the_optimisers_memory_lies_as_the_weights_do(dataset: ImageDataset, opt
 def test_whichever_way_a_training_ends_the_model_is_plain_again(dataset: ImageDataset, way: Execution) -> None:
     assert is_plain(trained(dataset, config_of(), way))
     closed, _, events = up_to(dataset, config_of(), way, 2)
-    assert not is_plain(closed) or way == Execution("bfloat16")
+    assert not is_plain(closed) or not (way.channels_last or way.by_phases)
     events.close()
     assert is_plain(closed)
     astray, _, events = up_to(dataset, config_of(), way, 2)

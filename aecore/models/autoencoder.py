@@ -38,7 +38,7 @@ class LossTerms:
     weights: Mapping[str, float] = field(default_factory=dict)
     units: Float[Tensor, "n z"] | None = None
 
-    def total(self, share: float = 1.0) -> Float[Tensor, ""]:
+    def total(self, share: float | Float[Tensor, ""] = 1.0) -> Float[Tensor, ""]:
         """The one reduction: all terms added by their weights, averaged over the batch.
 
         Args:
@@ -62,11 +62,9 @@ class Autoencoder(nn.Module):
     Attributes:
         config: Which parts and sizes.
         safe_rate: A learning rate that suits this network; see `aecore.models.bodies.Body`.
-        precision: What encoder and decoder are computed in, if that is not what they are given.
         twin: What computes its training steps, if not it itself.
     """
 
-    precision: torch.dtype | None = None
     twin: Rounded | None = None
 
     def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
@@ -128,8 +126,8 @@ class Autoencoder(nn.Module):
     ) -> LossTerms:
         """The loss of reconstructing `target` from `x`, sample by sample.
 
-        Where `precision` asks for fewer bits, a code that is charged for, its charge and the loss are in float32 all
-        the same.
+        Where layers compute with fewer bits, a code that is charged for, its charge and the loss are in float32 all the
+        same.
 
         Args:
             x: What the encoder sees.
@@ -138,7 +136,7 @@ class Autoencoder(nn.Module):
             generator: Where a bottleneck that draws its code draws it from; torch's global one if not given.
         """
         code, switches = self._charged(x, generator)
-        pre_image = at_least_single(self.decoder(self._rounded(code.values), switches))
+        pre_image = at_least_single(self.decoder(code.values, switches))
         reconstruction = RECONSTRUCTION_LOSSES[loss].per_sample(pre_image, target, self.output)
         return LossTerms(reconstruction, code.terms, code.weights, code.units)
 
@@ -148,7 +146,7 @@ class Autoencoder(nn.Module):
         asks = self.bottleneck.differentiates
         with torch.inference_mode(False) if asks else nullcontext(), torch.set_grad_enabled(learning or asks):
             seen = x.clone().requires_grad_() if asks else x
-            features, switches = self.encoder.with_switches(self._rounded(seen))
+            features, switches = self.encoder.with_switches(seen)
             known = at_least_single(features) if self.bottleneck.charges else features
             code = self.bottleneck.charged(known, seen, generator)
         if learning or not asks:
@@ -156,9 +154,6 @@ class Autoencoder(nn.Module):
         units = None if code.units is None else code.units.detach()
         terms = {name: term.detach() for name, term in code.terms.items()}
         return Code(code.values.detach(), terms, code.weights, units), switches
-
-    def _rounded(self, x: Tensor) -> Tensor:
-        return x if self.precision is None else x.to(self.precision)
 
 
 def at_least_single(x: Tensor) -> Tensor:

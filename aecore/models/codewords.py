@@ -85,11 +85,10 @@ class Codewords(nn.Module):
         self.counts.lerp_(counts, 1 - DECAY)
         self.sums.lerp_(sums, 1 - DECAY)
         unused = self.counts < UNUSED
-        if unused.any():
-            someone = torch.randint(len(code), unused.shape, generator=generator).to(code.device)
-            moved = vectors.gather(1, someone[..., None].expand(*someone.shape, self.size))
-            self.sums[unused] = moved[unused]
-            self.counts[unused] = 1
+        someone = torch.randint(len(code), unused.shape, generator=generator).to(code.device)
+        moved = vectors.gather(1, someone[..., None].expand(*someone.shape, self.size))
+        self.sums.copy_(torch.where(unused[..., None], moved, self.sums))
+        self.counts.masked_fill_(unused, 1)
         self.codebook.copy_(self.sums / self.counts[..., None])
 
     def _cut(self, code: Float[Tensor, "n z"]) -> Float[Tensor, "n parts size"]:

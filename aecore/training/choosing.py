@@ -34,9 +34,9 @@ from aecore.training.config import AUTO, PRECISIONS, TrainConfig
 from aecore.training.draws import BatchOrder
 from aecore.training.execution import PLAIN, Execution, has_bfloat16_units
 from aecore.training.loop import TrainState, mean_image
-from aecore.training.step import backward
+from aecore.training.step import Step
 
-WARM_UP = 2  # steps not counted: kernels are chosen and memory is laid out in them
+WARM_UP = 3  # steps not counted: kernels are chosen, memory is laid out and recordings are made in them
 TIMED = 5
 LONGEST = 1.5  # seconds after which no further way is tried
 WORTH_IT = 30_000  # images; a training that shows fewer is over before the choice has paid
@@ -84,7 +84,7 @@ class Choice:
     def why(self) -> str:
         """One or two sentences for people."""
         if not self.trials:
-            return f"{self.execution}: not measured: there is no other way, or the training is too short for it to pay."
+            return f"{self.execution}: not measured: the training is too short for it to pay."
         plain = self.trials[0].execution
         took = {trial.execution: trial.milliseconds for trial in self.trials}
         when = "measured here earlier" if self.remembered else f"measured here in {self.seconds:.1f} s"
@@ -128,12 +128,10 @@ def choose(
     """
     wanted = config.precision
     ways = candidates(model, wanted)
-    if len(ways) == 1:
-        return Choice(ways[0])
     total = config.total_steps(len(images))
     if total is not None and total * config.batch_size < WORTH_IT:
         return Choice(Execution(PLAIN.precision if wanted == AUTO else wanted))
-    key = _key(model.config, config)
+    key = _key(model.config, config, ways)
     known = _recall(key)
     if known is not None:
         return known
@@ -159,7 +157,7 @@ def choose_alike(
 
 
 def candidates(model: Autoencoder, precision: str) -> list[Execution]:
-    """The ways that differ for this network, the plainest one first, then the most promising ones.
+    """The ways that differ for this network, the plainest one first, then recorded ones, the most promising first.
 
     Args:
         model: The network.
@@ -174,8 +172,8 @@ def candidates(model: Autoencoder, precision: str) -> list[Execution]:
         and (any(isinstance(layer, DoublingConv2d) for layer in layers) or not by_phases)
     ]
     names = [precision] if precision != AUTO else [name for name in reversed(PRECISIONS) if _offered(name, model)]
-    ways = [Execution(name, *layout) for name in names for layout in layouts]
-    return [ways[-1], *ways[:-1]]
+    ways = [Execution(name, *layout, recorded=True) for name in names for layout in layouts]
+    return [replace(ways[-1], recorded=False), *ways]
 
 
 def _offered(precision: str, model: Autoencoder) -> bool:
@@ -208,12 +206,12 @@ def _try(model: Autoencoder, images: Tensor, config: TrainConfig, way: Execution
     """Milliseconds of the quickest step, and the loss of the last batch."""
     state = TrainState(model, config, way)
     state.arrange(model)
+    step = Step(model, images, config, way)
     order = BatchOrder(config.seed, len(images), config.batch_size)
     quickest, loss = float("inf"), float("nan")
     for number in range(WARM_UP + TIMED):
         begun = perf_counter()
-        _, minimised = backward(model, images, order.batch(number), config, way, number)
-        loss = float(minimised)
+        loss = float(step.backward(order.batch(number), number).minimised)
         state.optimiser.step()
         if number >= WARM_UP:
             quickest = min(quickest, perf_counter() - begun)
@@ -239,14 +237,14 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _key(model: ModelConfig, config: TrainConfig) -> str:
+def _key(model: ModelConfig, config: TrainConfig, ways: list[Execution]) -> str:
     """A name for the question: this network and batch on this machine, with so many threads."""
     question = {
         "model": model.to_dict(),
         "batch": config.batch_size,
         "loss": config.loss,
         "optimiser": config.optimiser,
-        "precision": config.precision,
+        "ways": [way.to_numbers() for way in ways],
         "noise": config.noise.to_dict(),
         "machine": [processor(), torch.get_num_threads(), torch.__version__],
     }

@@ -43,12 +43,12 @@ def noise_of_step(seed: int, step: int) -> torch.Generator:
     return _generator(seed, step, 1)  # the third number keeps this stream apart from that of the orders
 
 
-def codes_of_step(seed: int, step: int) -> torch.Generator:
-    """What a bottleneck draws from in step number `step`, where it draws."""
-    return _generator(seed, step, 2)
+def codes_of_step(seed: int, step: int, generator: torch.Generator | None = None) -> torch.Generator:
+    """What a bottleneck draws from in step number `step`, where it draws: a new generator, or the given one anew."""
+    return _generator(seed, step, 2, generator=generator)
 
 
-def _generator(*numbers: int) -> torch.Generator:
+def _generator(*numbers: int, generator: torch.Generator | None = None) -> torch.Generator:
     """A generator for these numbers; neighbouring ones give unrelated streams."""
     mixed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    return torch.Generator().manual_seed(mixed)
+    return (generator or torch.Generator()).manual_seed(mixed)

@@ -25,7 +25,7 @@ from aecore.training.events import Evaluated, Finished, Started, StepDone, Train
 from aecore.training.execution import PLAIN, Execution
 from aecore.training.objective import check_loss, loss_of
 from aecore.training.optimisers import OPTIMISERS, SCHEDULES, learning_rate
-from aecore.training.step import backward
+from aecore.training.step import Step
 
 EXPLODED = 100.0  # a loss this many times its first value will not come back by itself
 
@@ -174,6 +174,7 @@ def train(
         model.start_from(mean_image(dataset.train))
     model.train()
     state.arrange(model)
+    step = Step(model, dataset.train, config, state.execution)
     order = BatchOrder(config.seed, count, config.batch_size)
     try:
         while True:
@@ -191,10 +192,10 @@ def train(
             rate = state.rate * schedule(progress())
             for group in state.optimiser.param_groups:
                 group["lr"] = rate
-            terms, minimised = backward(model, dataset.train, index, config, state.execution, state.step, share())
-            loss = float(minimised)
+            found = step.backward(index, state.step, share())
+            loss = float(found.minimised)
             if state.first_loss is None:
-                state.first_loss = float(terms.total().detach())
+                state.first_loss = float(found.full)
             if astray(loss, state.first_loss):
                 yield Finished(state.step, "diverged", divergence_message(state.step, loss, state.rate))
                 return
