@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -35,6 +36,7 @@ from aecore.training import (
 from aecore.training import loop as loop_module
 from aecore.training.draws import codes_of_step, epoch_order, noise_of_step
 from aecore.training.optimisers import OPTIMISERS, SCHEDULES
+from aecore.training.step import Step
 
 IMAGES, TEST_IMAGES, BATCH = 50, 37, 16
 PER_EPOCH = 4  # 16 + 16 + 16 + 2 images
@@ -511,7 +513,10 @@ def test_pausing_changes_no_noise_whatever_else_is_done_meanwhile(dataset: Image
 
 
 @NOISES
-def test_the_network_sees_noise_and_is_told_the_clean_images(dataset: ImageDataset, noise: NoiseConfig) -> None:
+def test_the_network_sees_noise_and_is_told_the_clean_images(
+    dataset: ImageDataset, noise: NoiseConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_module, "Step", partial(Step, recorded=False))  # played back, nobody could listen
     model, config, calls = build_model(CONV, seed=0), config_of(seed=3, noise=noise), []
     real = model.loss_terms
 

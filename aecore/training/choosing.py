@@ -36,9 +36,10 @@ from aecore.training.execution import PLAIN, Execution, has_bfloat16_units
 from aecore.training.loop import TrainState, mean_image
 from aecore.training.step import Step
 
-WARM_UP = 3  # steps not counted: kernels are chosen, memory is laid out and recordings are made in them
+WARM_UP = 3  # steps not counted: kernels are chosen, memory is laid out, and the step is recorded in them
 TIMED = 5
 LONGEST = 1.5  # seconds after which no further way is tried
+FEW = 2  # ways; where time ran out after so few, the machine was busy with something else, and that is not remembered
 WORTH_IT = 30_000  # images; a training that shows fewer is over before the choice has paid
 FASTER = 1.08  # by so much a way must be faster than those tried before it: less may be chance
 SAME_LOSS = 0.02  # relative; bfloat16 rounds to 0.4 %, and the mean over a batch to much less
@@ -84,7 +85,7 @@ class Choice:
     def why(self) -> str:
         """One or two sentences for people."""
         if not self.trials:
-            return f"{self.execution}: not measured: the training is too short for it to pay."
+            return f"{self.execution}: not measured: there is no other way, or the training is too short for it to pay."
         plain = self.trials[0].execution
         took = {trial.execution: trial.milliseconds for trial in self.trials}
         when = "measured here earlier" if self.remembered else f"measured here in {self.seconds:.1f} s"
@@ -128,16 +129,19 @@ def choose(
     """
     wanted = config.precision
     ways = candidates(model, wanted)
+    if len(ways) == 1:
+        return Choice(ways[0])
     total = config.total_steps(len(images))
     if total is not None and total * config.batch_size < WORTH_IT:
         return Choice(Execution(PLAIN.precision if wanted == AUTO else wanted))
-    key = _key(model.config, config, ways)
+    key = _key(model.config, config)
     known = _recall(key)
     if known is not None:
         return known
     progress("Finding the fastest way to compute this …", None)
     choice = _measured(model, images, config, ways)
-    _remember(key, choice)
+    if len(choice.trials) > FEW or choice.seconds <= LONGEST:
+        _remember(key, choice)
     return choice
 
 
@@ -157,7 +161,7 @@ def choose_alike(
 
 
 def candidates(model: Autoencoder, precision: str) -> list[Execution]:
-    """The ways that differ for this network, the plainest one first, then recorded ones, the most promising first.
+    """The ways that differ for this network, the plainest one first, then the most promising ones.
 
     Args:
         model: The network.
@@ -172,8 +176,8 @@ def candidates(model: Autoencoder, precision: str) -> list[Execution]:
         and (any(isinstance(layer, DoublingConv2d) for layer in layers) or not by_phases)
     ]
     names = [precision] if precision != AUTO else [name for name in reversed(PRECISIONS) if _offered(name, model)]
-    ways = [Execution(name, *layout, recorded=True) for name in names for layout in layouts]
-    return [replace(ways[-1], recorded=False), *ways]
+    ways = [Execution(name, *layout) for name in names for layout in layouts]
+    return [ways[-1], *ways[:-1]]
 
 
 def _offered(precision: str, model: Autoencoder) -> bool:
@@ -188,7 +192,7 @@ def _measured(model: Autoencoder, images: Tensor, config: TrainConfig, ways: lis
     trials: list[Trial] = []
     best: Trial | None = None
     for way in ways:
-        if best is not None and perf_counter() - begun > LONGEST:
+        if len(trials) >= FEW and perf_counter() - begun > LONGEST:
             break
         if best is not None and best.execution != ways[0] and best.execution.precision != way.precision:
             continue  # where bfloat16 has won, no layout of float32 comes near
@@ -237,14 +241,14 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _key(model: ModelConfig, config: TrainConfig, ways: list[Execution]) -> str:
+def _key(model: ModelConfig, config: TrainConfig) -> str:
     """A name for the question: this network and batch on this machine, with so many threads."""
     question = {
         "model": model.to_dict(),
         "batch": config.batch_size,
         "loss": config.loss,
         "optimiser": config.optimiser,
-        "ways": [way.to_numbers() for way in ways],
+        "precision": config.precision,
         "noise": config.noise.to_dict(),
         "machine": [processor(), torch.get_num_threads(), torch.__version__],
     }

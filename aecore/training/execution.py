@@ -27,20 +27,16 @@ class Execution:
             charged for, weights and the optimiser's memory are float32 either way.
         channels_last: Whether the channels of a pixel lie side by side in memory, and not the pixels of a channel.
         by_phases: Whether layers that double the size are computed as in `aecore.models.phases`.
-        recorded: Whether a step is written down once and then played back, as in `aecore.training.recording`. The only
-            one of the four that changes no bit.
     """
 
     precision: str = "float32"
     channels_last: bool = False
     by_phases: bool = False
-    recorded: bool = False
 
     def __str__(self) -> str:
         """In words, for people."""
         said = [self.precision, "channels last" if self.channels_last else "channels first"]
-        said += ["doubling by phases"] * self.by_phases + ["recorded"] * self.recorded
-        return ", ".join(said)
+        return ", ".join([*said, "doubling by phases"] if self.by_phases else said)
 
     def arrange(self, model: Autoencoder) -> None:
         """Lay the model's weights out, and let its layers compute, in this way; the numbers stay what they are."""
@@ -61,13 +57,13 @@ class Execution:
 
     def to_numbers(self) -> list[int]:
         """As a checkpoint keeps it among its tensors; `from_numbers` makes an equal one."""
-        return [list(PRECISIONS).index(self.precision), *map(int, (self.channels_last, self.by_phases, self.recorded))]
+        return [list(PRECISIONS).index(self.precision), int(self.channels_last), int(self.by_phases)]
 
     @classmethod
     def from_numbers(cls, numbers: list[int]) -> Self:
         """What `to_numbers` gave."""
-        precision, *others = numbers
-        return cls(list(PRECISIONS)[precision], *map(bool, others))
+        precision, channels_last, by_phases = numbers
+        return cls(list(PRECISIONS)[precision], bool(channels_last), bool(by_phases))
 
 
 PLAIN = Execution()

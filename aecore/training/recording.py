@@ -20,6 +20,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 Given = Tensor | torch.Generator
 
+# optimised, TorchScript would take products with a sum apart, and bfloat16 would be rounded in between
+_AS_WRITTEN = torch.jit.optimized_execution  # type: ignore[attr-defined]
+
 
 class Recording:
     """A computation that was written down; make one with `record`.
@@ -36,9 +39,7 @@ class Recording:
     @torch.no_grad()
     def play(self, *inputs: Given) -> list[Tensor]:
         """Compute it again, for these inputs; gives the same bits as computing it anew would."""
-        with torch.jit.optimized_execution(
-            False
-        ):  # or a product would come apart from its sum and be rounded in between
+        with _AS_WRITTEN(False):
             results: list[Tensor] = self._function(*inputs, *self._kept)
         return results
 

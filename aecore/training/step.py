@@ -36,15 +36,22 @@ class BatchLoss:
 class Step:
     """A training step of one network, to be taken again and again.
 
-    With `Execution.recorded` it is recorded when it is first taken, and played back from then on; the last batch of an
-    epoch, if it is smaller, is computed anew.
+    It is recorded when it is taken for the second time, and played back from then on; the last batch of an epoch, if
+    it is smaller, is computed anew. So what a network does must not change from step to step by anything else than
+    numbers in tensors.
 
     Attributes:
         unrecorded: Why there is no recording, if it was not possible; empty if nothing went wrong.
     """
 
     def __init__(
-        self, model: Autoencoder, stored: UInt8[Tensor, "n c h w"], config: TrainConfig, execution: Execution
+        self,
+        model: Autoencoder,
+        stored: UInt8[Tensor, "n c h w"],
+        config: TrainConfig,
+        execution: Execution,
+        *,
+        recorded: bool = True,
     ) -> None:
         """Get ready.
 
@@ -53,6 +60,7 @@ class Step:
             stored: All training images.
             config: How to train: which loss, which noise, and the seed.
             execution: How it is computed.
+            recorded: Whether it may be recorded; a step has the same bits either way.
         """
         self._model, self._stored, self._config, self._execution = model, stored, config, execution
         self._network = model if model.twin is None else model.twin.network
@@ -60,7 +68,8 @@ class Step:
         self._loss = loss_of(model.config, config)
         self._draws = torch.Generator()
         self._share = torch.ones((), dtype=torch.float64)
-        self._size = 0  # of the batches that are recorded
+        self._recorded = recorded
+        self._size: int | None = None  # of the batches that may be recorded
         self._recording: Recording | None = None
         self.unrecorded = ""
 
@@ -84,16 +93,17 @@ class Step:
 
     def _results(self, *images: Tensor) -> list[Tensor]:
         """Loss and gradients; from the recording, where there is one for batches of this size."""
-        if self._recording is not None and len(images[0]) == self._size:
-            return self._recording.play(*images)
-        if self._size or not self._execution.recorded:
+        again, self._size = len(images[0]) == self._size, self._size or len(images[0])
+        if not (again and self._recorded):
             return self._computed(*images)
-        self._size = len(images[0])
+        if self._recording is not None:
+            return self._recording.play(*images)
         tensors = [*self._weights, *self._network.parameters(), *self._network.buffers()]
         known = {id(tensor): tensor for tensor in tensors}.values()
-        recorded = record(lambda: self._computed(*images), images, [*known, self._share, self._draws])
-        self._recording, self.unrecorded = recorded.recording, recorded.why_not
-        return recorded.results
+        found = record(lambda: self._computed(*images), images, [*known, self._share, self._draws])
+        self._recording, self.unrecorded = found.recording, found.why_not
+        self._recorded = found.recording is not None
+        return found.results
 
     def _computed(self, target: Tensor, seen: Tensor | None = None) -> list[Tensor]:
         """The loss that is minimised, the full one, and the gradients in the order of the weights."""
