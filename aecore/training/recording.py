@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakTensorKeyDictionary
 
 Given = Tensor | torch.Generator
 
@@ -95,8 +96,9 @@ class _Recorder(TorchDispatchMode):
 
     def __init__(self, given: Sequence[Given]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._names: dict[int, str] = {}
-        self._alive: list[object] = []  # or another object might get the same id
+        self._tensors = WeakTensorKeyDictionary()  # their names; a step's memory must be free to be used again
+        self._generators: dict[int, str] = {}
+        self._count = 0
         self._lines: list[str] = []
         self._untold: _Untold | None = None
         self._parameters = [
@@ -137,7 +139,7 @@ class _Recorder(TorchDispatchMode):
         if isinstance(result, Tensor):
             self._lines.append(f"{self._name(result)} = {call}")
         elif isinstance(result, tuple | list) and all(isinstance(part, Tensor | None) for part in result):
-            several = self._name(result)
+            several = self._new_name()
             self._lines.append(f"{several} = {call}")
             parts = [(place, part) for place, part in enumerate(result) if part is not None]
             self._lines.extend(f"{self._name(part)} = {several}[{place}]" for place, part in parts)
@@ -146,17 +148,27 @@ class _Recorder(TorchDispatchMode):
         else:
             raise _Untold(f"{operation} gives a {type(result).__name__}, on which the rest may depend")
 
-    def _name(self, thing: object, name: str = "") -> str:
-        self._alive.append(thing)
-        return self._names.setdefault(_identity(thing), name or f"v{len(self._alive)}")
+    def _new_name(self) -> str:
+        self._count += 1
+        return f"v{self._count}"
+
+    def _name(self, thing: Given, name: str = "") -> str:
+        """The name it has, or else this one, or a new one."""
+        if isinstance(thing, Tensor):
+            known: str = self._tensors.setdefault(thing, name or self._new_name())
+            return known
+        return self._generators.setdefault(_identity(thing), self._new_name())
 
     def _told(self, value: Any) -> str:
         """An argument as TorchScript writes it."""
         match value:
             case Tensor() | torch.Generator():
-                if _identity(value) not in self._names:
+                known = (
+                    self._tensors.get(value) if isinstance(value, Tensor) else self._generators.get(_identity(value))
+                )
+                if known is None:
                     raise _Untold(f"a {type(value).__name__} comes from elsewhere")
-                return self._names[_identity(value)]
+                return str(known)
             case list() | tuple():
                 return f"[{', '.join(map(self._told, value))}]"
             case float() if not math.isfinite(value):
@@ -169,9 +181,9 @@ class _Recorder(TorchDispatchMode):
                 raise _Untold(f"no words for {value!r}")
 
 
-def _identity(thing: object) -> int:
-    """Of a generator its own: what operations are given is another Python object each time."""
-    return int(thing._cdata) if isinstance(thing, torch.Generator) else id(thing)  # type: ignore[attr-defined]
+def _identity(generator: torch.Generator) -> int:
+    """Its own: what an operation is given is another Python object each time."""
+    return int(generator._cdata)  # type: ignore[attr-defined]
 
 
 def _shaped_by_values(operation: Any, args: tuple[Any, ...]) -> bool:
