@@ -64,16 +64,16 @@ class _SquaredErrorOfSigmoid(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, pre_image: Tensor, target: Tensor) -> Tensor:
         values = torch.sigmoid(pre_image)
-        difference = values - target
-        ctx.save_for_backward(values, difference)
-        return difference.square().flatten(1).sum(1)
+        ctx.save_for_backward(values, target)
+        return F.mse_loss(values, target, reduction="none").flatten(1).sum(1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        values, difference = ctx.saved_tensors
-        weight = (2 * gradient).view(-1, *[1] * (values.ndim - 1))
-        return torch.ops.aten.sigmoid_backward(difference * weight, values), None
+        values, target = ctx.saved_tensors
+        each = gradient.view(-1, *[1] * (values.ndim - 1)).expand_as(values)
+        slope = torch.ops.aten.mse_loss_backward(each, values, target, 0)
+        return torch.ops.aten.sigmoid_backward(slope, values), None
 
 
 def binary_cross_entropy(
