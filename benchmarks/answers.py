@@ -34,8 +34,8 @@ MEMORY_NOTE = (
     "what the machine gets back if only that process ends."
 )
 WATCH_NOTE = (
-    "Who watches is a browser on this machine: redrawing the page five times a second takes its share of the cores, "
-    "and workers give way to it. From another machine, only the server's share is left."
+    "Who watches is a browser on this machine: drawing the page takes its share of the cores, and workers give way to "
+    "it. From another machine, only the server's share is left."
 )
 
 Samples = dict[str, dict[str, list[float]]]

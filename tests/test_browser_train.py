@@ -196,6 +196,27 @@ def test_the_keyboard_is_enough(page: Page, lab: str) -> None:
     expect(page.locator(".st-key-plane_chart")).to_be_visible()
 
 
+def test_more_is_shown_than_the_page_looks_at(page: Page, lab: str) -> None:
+    """Each look draws the whole page; what was reported between two looks is written and painted in between."""
+    open_train(page, lab, "dataset=digits8&body=mlp&latent_dim=4&budget=60&budget_unit=Seconds")
+    button(page, "Train").click()
+    wait_for_step(page, 1)
+    page.evaluate(WATCH_UPDATES)
+    page.evaluate(
+        """() => {
+            window.looks = 0
+            const app = document.querySelector('[data-testid="stApp"]')
+            const note = () => (window.looks += app.dataset.testScriptState === 'running')
+            new MutationObserver(note).observe(app, { attributes: true, attributeFilter: ['data-test-script-state'] })
+        }"""
+    )
+    pictures = reconstructions(page)
+    page.wait_for_function("() => looks > 2 && stamps.length > 2 * looks", timeout=PATIENCE)
+    assert reconstructions(page) != pictures
+    button(page, "Stop").click()
+    expect_state(page, "Stopped")
+
+
 def test_a_finished_run_can_be_found_again_and_deleted(page: Page, lab: str) -> None:
     open_train(page, lab, "dataset=digits8&body=linear&budget=30&budget_unit=Steps")
     button(page, "Train").click()

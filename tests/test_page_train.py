@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import opened
 import pytest
 from opened import everything_said, store_of_its_own
 from streamlit.testing.v1 import AppTest
 
 from aecore.models import ModelConfig
+from aecore.runs.records import Snapshot, Stage
 from aecore.runs.store import RunStore
 from aecore.training import TrainConfig
-from pages.ui import lab
+from pages.ui import lab, run_stage
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +96,82 @@ def test_the_buttons_write_what_is_wanted(store: RunStore) -> None:
     assert (store.get(run.id).wanted, store.get(run.id).step_requests) == ("run", 0)
     at.button(key="stop").click().run()
     assert store.get(run.id).wanted == "stop"
+
+
+def a_running_run(store: RunStore) -> str:
+    run_id = a_run(store, owner="somebody")
+    store.set_stage(run_id, Stage(np.zeros((1, 1, 2, 2), np.uint8), np.zeros(1, np.int64)))
+    store.report(run_id, state="running", total_steps=100)
+    return run_id
+
+
+def train_until(store: RunStore, run_id: str, *steps: int) -> None:
+    """Report as a worker does, at each of these steps."""
+    for step in steps:
+        values = {"epoch": step / 10, "loss": 1.0, "seconds": 0.1, "images_per_second": 100.0}
+        pictures = np.full((1, 1, 2, 2), step, np.uint8)
+        snapshot = Snapshot(step, pictures, np.zeros((0, 2), np.float32))
+        store.report(run_id, step=step, points=[(step, "train", values)], snapshot=snapshot)
+
+
+def sent(at: AppTest, component: str) -> Any:
+    """What a component of the page was given; None if it is not there."""
+    found = [part.proto for part in at.get("bidi_component") if part.proto.component_name == component]
+    return json.loads(found[0].json) if found else None
+
+
+def steps_told(at: AppTest) -> list[str]:
+    moments, _ = sent(at, "live_line")
+    return [text.split("step **")[1].split("**")[0] for text in moments]
+
+
+def test_what_was_reported_since_the_last_look_is_shown_moment_by_moment(store: RunStore) -> None:
+    run_id = a_running_run(store)
+    train_until(store, run_id, 1, 2, 3)
+    at = open_page(run=run_id)
+    assert not at.exception
+    assert "step **3**" in everything_said(at), "nothing of what was before the visitor came"
+    assert sent(at, "image_strip")[0]["earlier"] == []
+    train_until(store, run_id, 4, 5, 6)
+    at.run()
+    assert steps_told(at) == ["4", "5", "6"]
+    [strip] = sent(at, "image_strip")
+    assert [moment["captions"] for moment in strip["earlier"]] == [[f"{(step / 255) ** 2:.3g}"] for step in (4, 5)]
+    assert [set(moment["rows"]) for moment in strip["earlier"]] == [{"reconstruction", "difference"}] * 2
+    assert strip["captions"] == [f"{(6 / 255) ** 2:.3g}"]
+    at.run()
+    assert steps_told(at) == ["6"], "seen is seen"
+    train_until(store, run_id, *range(7, 50))
+    at.run()
+    assert steps_told(at) == [str(step) for step in range(50 - run_stage.MOST_MOMENTS, 50)], (
+        "no more than can be followed"
+    )
+
+
+def test_a_run_that_holds_still_is_shown_as_it_is(store: RunStore) -> None:
+    run_id = a_running_run(store)
+    train_until(store, run_id, 1)
+    at = open_page(run=run_id)
+    train_until(store, run_id, 2, 3)
+    at.run()
+    assert steps_told(at) == ["2", "3"]
+    store.report(run_id, state="paused")
+    at.run()
+    assert sent(at, "live_line") is None
+    assert "step **3**" in everything_said(at)
+    assert sent(at, "image_strip")[0]["earlier"] == []
+
+
+def test_a_run_is_looked_at_more_often_when_something_else_is_expected_of_it(store: RunStore) -> None:
+    run_id = a_run(store, owner="somebody")
+    queued = store.get(run_id)
+    running = replace(queued, state="running", has_checkpoint=True)
+    assert run_stage.look_every(None) is None
+    assert run_stage.look_every(replace(queued, state="finished")) is None
+    assert run_stage.look_every(running) == run_stage.FILM
+    assert run_stage.look_every(replace(running, has_checkpoint=False)) == run_stage.FIRST_FILMS < run_stage.FILM
+    for waiting in (queued, replace(running, wanted="stop"), replace(running, state="paused", wanted="pause")):
+        assert run_stage.look_every(waiting) == run_stage.WAIT < run_stage.FIRST_FILMS
 
 
 def test_a_link_lets_others_watch_but_not_steer(store: RunStore) -> None:

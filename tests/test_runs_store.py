@@ -17,7 +17,7 @@ from aecore.errors import RunError
 from aecore.models.config import ModelConfig
 from aecore.runs import schema
 from aecore.runs.records import Snapshot, Stage
-from aecore.runs.store import MOST_SNAPSHOTS, RunLostError, RunStore
+from aecore.runs.store import MOST_SNAPSHOTS, NEWEST_SNAPSHOTS, RunLostError, RunStore
 from aecore.training.config import TrainConfig
 
 
@@ -308,6 +308,25 @@ def test_the_newest_snapshot_or_the_one_of_a_moment(store: RunStore) -> None:
 
     assert [step_at(at) for at in (None, 0, 9, 10, 15, 999, -1)] == [20, 0, 0, 10, 10, 20, None]
     assert store.snapshot_steps(run_id) == [0, 10, 20]
+
+
+def test_the_snapshots_since_a_moment(store: RunStore) -> None:
+    run_id = add_run(store)
+    for step in (0, 10, 20, 30):
+        store.report(run_id, snapshot=picture(step))
+
+    def steps(after: int, most: int) -> list[int]:
+        return [snapshot.step for snapshot in store.snapshots(run_id, after=after, most=most)]
+
+    assert (steps(0, 9), steps(15, 9), steps(0, 2), steps(30, 9)) == ([10, 20, 30], [20, 30], [20, 30], [])
+
+
+def test_the_newest_snapshots_are_not_thinned(store: RunStore) -> None:
+    run_id = add_run(store)
+    for step in range(3 * MOST_SNAPSHOTS):
+        store.report(run_id, snapshot=picture(step))
+    newest = store.snapshots(run_id, after=0, most=NEWEST_SNAPSHOTS)
+    assert np.diff([snapshot.step for snapshot in newest]).tolist() == [1] * (NEWEST_SNAPSHOTS - 1)
 
 
 def test_a_second_look_at_the_same_step_takes_the_place_of_the_first(store: RunStore) -> None:

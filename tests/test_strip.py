@@ -14,7 +14,7 @@ from pages.ui.browser import source
 from pages.ui.palette import LIGHT
 from pages.ui.strip import StripRow, _pack, signed_to_bytes
 
-SCRIPT = source("engine.js", "pictures.js", "signed.js", "strip.js")
+SCRIPT = source("engine.js", "pictures.js", "signed.js", "film.js", "strip.js")
 MOUNT = """async ([script, style, width]) => {
     const module = await import(URL.createObjectURL(new Blob([script], { type: "text/javascript" })))
     const host = document.createElement("div")
@@ -37,6 +37,8 @@ def strip_data(rows: list[StripRow], captions: list[str] | None = None) -> dict[
         "captions": captions,
         "caption_label": "MSE",
         "alt": "pictures",
+        "earlier": [],
+        "seconds": 0,
         "diverging": {"light": LIGHT.diverging, "dark": LIGHT.diverging},
     }
 
@@ -66,6 +68,7 @@ def test_a_strip_is_drawn_by_streamlit() -> None:
     [data] = json.loads(app.get("bidi_component")[0].proto.json)
     assert [(row["channels"], row["limit"]) for row in data["rows"]] == [(3, None), (1, 0.5)]
     assert (data["count"], data["captions"]) == (4, ["1", "2", "3", "4"])
+    assert data["earlier"] == []
 
 
 def test_rows_that_do_not_match_are_a_mistake() -> None:
@@ -90,6 +93,42 @@ def test_pictures_are_shown_exactly_and_painted_over_in_place(page: Page, channe
             expected = numpy.broadcast_to(image.transpose(1, 2, 0), (28, 28, 3))
             assert (rgba[..., :3] == expected).all()
             assert node.evaluate("(canvas) => canvas.isConnected"), "the canvas is the same as before"
+
+
+@pytest.mark.browser
+def test_earlier_moments_are_shown_on_the_way_and_broken_off_by_news(page: Page) -> None:
+    page.clock.install(time=0)
+    page.clock.pause_at(1)
+    page.evaluate(MOUNT, [SCRIPT, source("meaning.css", "strip.css"), 900])
+    target, *changing = (pictures(1, seed=seed) for seed in range(5))
+
+    def film(*numbers: int) -> dict[str, Any]:
+        *before, now = (StripRow("again", "reconstruction", changing[number]) for number in numbers)
+        earlier = [
+            {"rows": {"again": _pack(row)["data"]}, "captions": [str(number)]}
+            for number, row in zip(numbers, before, strict=False)
+        ]
+        data = strip_data([StripRow("target", "target", target), now], [str(numbers[-1])])
+        return {**data, "earlier": earlier, "seconds": 0.9}
+
+    def grey(role: str) -> Any:
+        return numpy.array(page.locator(f".cell.{role}").evaluate(READ)).reshape(28, 28, 4)[..., 0]
+
+    def shown() -> int:
+        number = int(page.locator(".caption").inner_text())
+        assert (grey("reconstruction") == changing[number][0, 0]).all(), "picture and caption are of the same moment"
+        assert (grey("target") == target[0, 0]).all(), "what does not change stands"
+        return number
+
+    page.evaluate("draw", film(0, 1, 2))
+    for number in range(3):
+        assert shown() == number
+        page.clock.run_for(300)
+    assert shown() == 2, "the last one stays"
+    page.evaluate("draw", film(0, 1, 2))
+    page.evaluate("draw", film(3))
+    page.clock.run_for(900)
+    assert shown() == 3, "what was playing is broken off"
 
 
 @pytest.mark.browser

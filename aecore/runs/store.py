@@ -24,6 +24,7 @@ from aecore.runs.states import RESUMABLE_STATES, UNFINISHED_STATES, State, Wante
 from aecore.training.config import TrainConfig
 
 MOST_SNAPSHOTS = 200
+NEWEST_SNAPSHOTS = 16  # of them, which are not thinned: more than come between two looks of a page
 
 NewPoint = tuple[int, str, Mapping[str, float]] | tuple[int, str, Mapping[str, float], str]
 
@@ -237,6 +238,17 @@ class RunStore:
             row = connection.execute(query.order_by(schema.snapshots.c.step.desc()).limit(1)).one_or_none()
         return None if row is None else Snapshot.from_bytes(row.step, row.data)
 
+    def snapshots(self, run_id: str, *, after: int, most: int) -> list[Snapshot]:
+        """The newest snapshots after step `after`, oldest first, at most `most` of them."""
+        query = (
+            select(schema.snapshots)
+            .where(schema.snapshots.c.run_id == run_id, schema.snapshots.c.step > after)
+            .order_by(schema.snapshots.c.step.desc())
+            .limit(most)
+        )
+        with self.database.reading() as connection:
+            return [Snapshot.from_bytes(row.step, row.data) for row in connection.execute(query)][::-1]
+
     def snapshot_steps(self, run_id: str) -> list[int]:
         """The steps of which there are snapshots, in order."""
         query = select(schema.snapshots.c.step).where(schema.snapshots.c.run_id == run_id)
@@ -325,7 +337,8 @@ class RunStore:
             total_steps: Steps of the budget.
             computing: How the steps of each model are computed and why, by rival.
             points: (step, "train" or "test", values) for the curves, in a comparison with the rival as the fourth.
-            snapshot: What the model makes of the stage now. At most `MOST_SNAPSHOTS` are kept, thinned evenly.
+            snapshot: What the model makes of the stage now. At most `MOST_SNAPSHOTS` are kept, thinned evenly
+                up to the newest ones.
         """
         changes = {
             name: value
@@ -411,6 +424,6 @@ def _add_snapshot(connection: Connection, run_id: str, snapshot: Snapshot) -> No
     connection.execute(insert(schema.snapshots).values(run_id=run_id, step=snapshot.step, data=snapshot.to_bytes()))
     steps = list(connection.execute(select(schema.snapshots.c.step).where(mine).order_by("step")).scalars())
     if len(steps) > MOST_SNAPSHOTS:
-        # the one whose neighbours are nearest to each other goes, never the first or the newest
-        spare = min(range(1, len(steps) - 1), key=lambda i: steps[i + 1] - steps[i - 1])
+        # the one whose neighbours are nearest to each other goes, never the first or one of the newest
+        spare = min(range(1, len(steps) - NEWEST_SNAPSHOTS), key=lambda i: steps[i + 1] - steps[i - 1])
         connection.execute(delete(schema.snapshots).where(mine, schema.snapshots.c.step == steps[spare]))

@@ -5,8 +5,8 @@ It draws what the store says and writes nothing but what the visitor wants. It k
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,13 @@ from aecore.metrics import psnr_of_mse
 from aecore.runs.records import Point, Run, Snapshot, Stage
 from aecore.training import loss_of
 from pages.ui import charts, lab
+from pages.ui.live_line import live_line
 from pages.ui.palette import current
-from pages.ui.strip import StripRow, image_strip
+from pages.ui.strip import Moment, StripRow, image_strip
 
-CHART_EVERY = 0.6  # seconds; laying out a chart is the dearest thing a browser does here
+FIRST_FILMS, FILM = 1.0, 2.0  # seconds between two looks at a run that trains, before and after it was first saved
+WAIT = 0.4  # seconds between two looks at a run of which something else is expected
+MOST_MOMENTS = 14  # of a film: a worker reports no more often
 
 STATES = {
     "queued": ("Waiting", "gray", ":material/hourglass_empty:"),
@@ -35,27 +38,74 @@ STATES = {
 }
 
 
+def look_every(run: Run | None) -> float | None:
+    """Seconds between two looks at a run; None for one that has ended, which is looked at once.
+
+    Each look costs a browser several drawings of the whole page, whatever has changed on it, and where the run trains
+    on the same machine that is taken from the training. So it is looked at seldom, and what it reported meanwhile is
+    then shown moment by moment. The first pictures, which change most, are not kept waiting.
+    """
+    if run is None or not run.unfinished:
+        return None
+    if not _trains(run):
+        return WAIT
+    return FILM if run.has_checkpoint else FIRST_FILMS
+
+
+def _trains(run: Run) -> bool:
+    return run.state == "running" and run.wanted == "run"
+
+
 def draw(run: Run) -> None:
-    """Draw the stage of `run` as it is now."""
+    """Draw the stage of `run` as it is now, and how it came to that since the visitor last looked."""
     points = points_of(run.id)
-    status(run, points)
-    stage, snapshot = lab.store().stage(run.id), lab.store().snapshot(run.id)
-    if stage is None or snapshot is None:
+    stage, snapshots = lab.store().stage(run.id), _since_last_look(run)
+    status(run, [progress_text(*_as_it_was(run, points, snapshot.step)) for snapshot in snapshots[:-1]], points)
+    if stage is None or not snapshots:
         waiting_stage(run)
         return
-    pictures(stage, snapshot, key="run")
-    curves(run, points, stage, snapshot)
+    pictures(stage, snapshots, key="run", seconds=look_every(run) or 0.0)
+    curves(run, points, stage, snapshots[-1])
     numbers(run, points)
 
 
-def status(run: Run, points: list[Point]) -> None:
-    """One line that says where the run stands, and how far it is."""
+def _since_last_look(run: Run) -> list[Snapshot]:
+    """The snapshots this visitor has not seen, oldest first, while the run trains; at other times only the newest."""
+    seen_of, seen = st.session_state.get("seen_until", ("", 0))
+    follows = seen_of == run.id and _trains(run)
+    snapshots = lab.store().snapshots(run.id, after=seen, most=MOST_MOMENTS) if follows else []
+    if not snapshots and (newest := lab.store().snapshot(run.id)):
+        snapshots = [newest]
+    if snapshots:
+        st.session_state["seen_until"] = (run.id, snapshots[-1].step)
+    return snapshots
+
+
+def _as_it_was(run: Run, points: list[Point], step: int) -> tuple[Run, list[Point]]:
+    """The run and its points when it had done so many steps."""
+    return replace(run, step=step), [point for point in points if point.step <= step]
+
+
+def status(run: Run, before: Sequence[str], points: list[Point]) -> None:
+    """One line that says where the run stands, and how far it is.
+
+    Args:
+        run: As it is now.
+        before: What the line says on the way there, in order.
+        points: All of the run.
+    """
     name, colour, icon = STATES[run.state]
     if run.unfinished and run.wanted == "stop":
         name = "Stopping"
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="run_status"):
         st.badge(name, color=colour, icon=icon)  # type: ignore[arg-type]
-        st.markdown(progress_text(run, points))
+        text = progress_text(run, points)
+        # first as words, which stand there with the page: what a component writes comes a moment later
+        if run.state == "running" and (before or st.session_state.get("line_of") == run.id):
+            st.session_state["line_of"] = run.id
+            live_line([*before, text], seconds=look_every(run) or 0.0, key="run_line")
+        else:
+            st.markdown(text)
     st.progress(run.progress)
 
 
@@ -97,23 +147,38 @@ def waiting_stage(run: Run) -> None:
             st.skeleton(height=160)
 
 
-def pictures(stage: Stage, snapshot: Snapshot, key: str) -> None:
-    """The row of test images, what the network is shown of them, its reconstructions now, and the difference."""
-    targets, reconstructions = stage.targets, snapshot.reconstructions
-    difference = (reconstructions.astype(np.float32) - targets.astype(np.float32)) / 255
-    errors = np.square(difference).mean(axis=(1, 2, 3))
+def pictures(stage: Stage, snapshots: Sequence[Snapshot], key: str, seconds: float = 0.0) -> None:
+    """The row of test images, what the network is shown of them, its reconstructions now, and the difference.
+
+    Args:
+        stage: The test images.
+        snapshots: What the network made of them on the way to the last one, which is of now.
+        key: Of the strip.
+        seconds: How long that way is.
+    """
+    *earlier, now = [_moment(stage, snapshot) for snapshot in snapshots]
     image_strip(
         [
-            StripRow("target", "target", targets),
+            StripRow("target", "target", stage.targets),
             *([StripRow("noisy input", "noisy", stage.noisy)] if stage.noisy is not None else []),
-            StripRow("reconstruction", "reconstruction", reconstructions),
-            StripRow("difference", "difference", difference, limit=0.5),
+            *now.rows,
         ],
         key=f"strip_{key}",
-        alt=f"Test images, and what the network makes of them after {snapshot.step} steps",
-        captions=[f"{error:.3g}" for error in errors],
+        alt=f"Test images, and what the network makes of them after {snapshots[-1].step} steps",
+        captions=now.captions,
         caption_label="MSE of each image, lower is better",
+        earlier=earlier,
+        seconds=seconds,
     )
+
+
+def _moment(stage: Stage, snapshot: Snapshot) -> Moment:
+    difference = (snapshot.reconstructions.astype(np.float32) - stage.targets.astype(np.float32)) / 255
+    rows = [
+        StripRow("reconstruction", "reconstruction", snapshot.reconstructions),
+        StripRow("difference", "difference", difference, limit=0.5),
+    ]
+    return Moment(rows, [f"{error:.3g}" for error in np.square(difference).mean(axis=(1, 2, 3))])
 
 
 def curves(run: Run, points: list[Point], stage: Stage, snapshot: Snapshot) -> None:
@@ -122,7 +187,7 @@ def curves(run: Run, points: list[Point], stage: Stage, snapshot: Snapshot) -> N
     left, right = st.columns(2, gap="medium") if plane else (st.container(), None)
     with left:
         st.echarts_chart(
-            _steady(run, "loss_drawn", lambda: _loss_chart(run, points)),
+            _loss_chart(run, points),
             height=300,
             key="loss_chart",
             alt="Loss on training batches and on test images over the epochs",
@@ -131,7 +196,7 @@ def curves(run: Run, points: list[Point], stage: Stage, snapshot: Snapshot) -> N
         names = DATASETS[run.dataset].label_names
         with right:
             st.echarts_chart(
-                _steady(run, "plane_drawn", lambda: charts.plane_chart(snapshot.codes, stage.labels, names, current())),
+                charts.plane_chart(snapshot.codes, stage.labels, names, current()),
                 height=300,
                 key="plane_chart",
                 alt="The two-number codes of test images, coloured by class",
@@ -148,17 +213,6 @@ def _loss_chart(run: Run, points: list[Point]) -> dict[str, Any]:
     return charts.loss_chart(
         train, test, current(), RECONSTRUCTION_LOSSES[loss_of(run.model, run.training)].unit, looked_at
     )
-
-
-def _steady(run: Run, name: str, draw: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The chart as it was a moment ago, while a run goes on: pictures may change faster than curves need to."""
-    drawn_for, when, chart = st.session_state.get(name, (None, 0.0, {}))
-    now = time.monotonic()
-    moment = (run.id, run.state, current())
-    if drawn_for != moment or now - when > CHART_EVERY:
-        chart = draw()
-        st.session_state[name] = (moment, now, chart)
-    return chart  # type: ignore[no-any-return]
 
 
 def numbers(run: Run, points: list[Point]) -> None:

@@ -24,7 +24,7 @@ _COMPONENT = st.components.v2.component(
     "image_strip",
     html=source("strip.html"),
     css=source("meaning.css", "strip.css"),
-    js=source("engine.js", "pictures.js", "signed.js", "strip.js"),
+    js=source("engine.js", "pictures.js", "signed.js", "film.js", "strip.js"),
 )
 
 
@@ -47,6 +47,19 @@ class StripRow:
     limit: float = 1.0
 
 
+@dataclass(frozen=True)
+class Moment:
+    """What stood in a strip a moment before.
+
+    Attributes:
+        rows: Those that have changed since, under the same labels.
+        captions: The text under each column then.
+    """
+
+    rows: Sequence[StripRow]
+    captions: Sequence[str]
+
+
 def image_strip(
     rows: Sequence[StripRow],
     *,
@@ -54,6 +67,8 @@ def image_strip(
     alt: str,
     captions: Sequence[str] | None = None,
     caption_label: str = "",
+    earlier: Sequence[Moment] = (),
+    seconds: float = 0.0,
 ) -> None:
     """Draw rows of pictures, pixel by pixel, at the largest whole-number zoom at which all columns fit in one line.
 
@@ -65,6 +80,8 @@ def image_strip(
         alt: What is to be seen, for those who do not see it.
         captions: One short text under each column, such as its error.
         caption_label: What the captions are, with unit and direction.
+        earlier: What is shown on the way to `rows`, in order.
+        seconds: How long that way is; all moments have the same share of it, the last one too.
     """
     count, _, height, width = rows[0].images.shape
     for row in rows:
@@ -80,6 +97,11 @@ def image_strip(
         "captions": None if captions is None else list(captions),
         "caption_label": caption_label,
         "alt": alt,
+        "earlier": [
+            {"rows": {row.label: _pack(row)["data"] for row in moment.rows}, "captions": list(moment.captions)}
+            for moment in earlier
+        ],
+        "seconds": seconds,
         "diverging": {"light": LIGHT.diverging, "dark": DARK.diverging},
     }
     _COMPONENT(key=key, data=(payload,))  # in a tuple: given a dictionary, Streamlit looks for tables in it

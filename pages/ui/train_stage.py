@@ -24,7 +24,6 @@ from pages.ui.transport import transport
 
 RUN = "run"
 SHOWN_IMAGES = 8
-LOOK_EVERY = 0.2  # seconds between two looks at a run that is going
 
 
 def training(
@@ -46,15 +45,18 @@ def training(
         st.subheader("Settings", anchor=False)
         settings = settings_form(usual)
     with left:
-        st.fragment(stage, run_every=LOOK_EVERY if run is not None and run.unfinished else None)(settings, me, below)
+        every = run_stage.look_every(run)
+        st.fragment(stage, run_every=every)(settings, me, below, every)
     return settings
 
 
-def stage(settings: Settings | None, me: str, below: Callable[[Run], None]) -> None:
-    """Draw the buttons and the run, or a trained model; called again and again while a run is going."""
+def stage(settings: Settings | None, me: str, below: Callable[[Run], None], every: float | None) -> None:
+    """Draw the buttons and the run, or a trained model; called again every so many seconds while a run is going."""
     run = run_address.current(RUN)
     transport(run, me, ready=settings is not None, read=read_settings)
     run_address.rerun_if_it_began_or_ended(RUN, run)
+    if run_stage.look_every(run) != every:
+        st.rerun()
     if run is not None:
         run_stage.draw(run)
         below(run)
@@ -129,7 +131,7 @@ def trained_model(settings: Settings) -> None:
 
 
 @st.cache_data(show_spinner=False)
-def _trained(name: str) -> tuple[tuple[Stage, Snapshot], dict[str, float], str]:
+def _trained(name: str) -> tuple[tuple[Stage, list[Snapshot]], dict[str, float], str]:
     checkpoint = pretrained.load(name)
     images = load_dataset(checkpoint.dataset).test[:SHOWN_IMAGES]
     model, noise = checkpoint.build(), checkpoint.train_config.noise
@@ -137,7 +139,7 @@ def _trained(name: str) -> tuple[tuple[Stage, Snapshot], dict[str, float], str]:
     title = f"{checkpoint.model_config.body}, {checkpoint.model_config.latent_dim} numbers"
     title += f", noise: {noise.describe()}" if noise.on else ""
     noisy = corrupted(images, noise).numpy() if noise.on else None
-    return (Stage(images.numpy(), np.zeros(0, dtype=np.int64), noisy), snapshot), checkpoint.metrics, title
+    return (Stage(images.numpy(), np.zeros(0, dtype=np.int64), noisy), [snapshot]), checkpoint.metrics, title
 
 
 def own_runs(me: str) -> None:

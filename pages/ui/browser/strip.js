@@ -1,8 +1,9 @@
 // Rows of pictures, aligned in columns: a target above its reconstruction above their difference, many times.
 // It knows only what `image_strip` in pages/ui/strip.py sends. Canvases are made when the number of pictures, their size
 // or the width of the page changes; new pictures of the same size are painted on those that are there.
+// Where earlier moments are sent, they are shown on the way to the newest one.
 
-const strips = new WeakMap() // parentElement -> {root, data, layout}, because this script runs again with new data
+const strips = new WeakMap() // parentElement -> {root, data, moment, layout}, because this script runs again with new data
 
 const LARGEST = 72 // pixels a picture may take on the screen, where its own pixels are smaller than that
 const SMALLEST = 40 // below this the columns are broken into several lines instead
@@ -16,17 +17,24 @@ export default function ({ parentElement, data: [data] }) {
   if (!strip) {
     strip = { root: parentElement.querySelector(".strip"), layout: "" }
     strips.set(parentElement, strip)
-    strip.observer = new ResizeObserver(() => strip.data && show(strip))
+    strip.observer = new ResizeObserver(() => strip.moment && show(strip))
     strip.observer.observe(strip.root)
   }
   strip.data = data
   strip.dark = isDark(strip.root)
-  show(strip)
-  return () => strip.observer.disconnect()
+  const newest = { rows: {}, captions: data.captions }
+  play(strip, [...data.earlier, newest], data.seconds, (moment) => {
+    strip.moment = moment
+    show(strip)
+  })
+  return () => {
+    stopPlaying(strip)
+    strip.observer.disconnect()
+  }
 }
 
 function show(strip) {
-  const { root, data } = strip
+  const { root, data, moment } = strip
   const plan = planLayout(root.clientWidth, data)
   const rows = data.rows.map(({ label, role, limit }) => [label, role, limit !== null])
   const layout = JSON.stringify([plan, rows, data.count, data.height, data.width, data.captions && data.caption_label])
@@ -36,7 +44,10 @@ function show(strip) {
   }
   root.setAttribute("aria-label", data.alt)
   data.rows.forEach((row, r) => {
-    const bytes = decodeBytes(row.data)
+    const packed = moment.rows[row.label] ?? row.data
+    if (strip.painted[r] === packed && strip.paintedDark === strip.dark) return
+    strip.painted[r] = packed
+    const bytes = decodeBytes(packed)
     const shape = [row.channels, data.height, data.width]
     const length = size(shape)
     const colours = row.limit ? divergingColours(strip.dark ? data.diverging.dark : data.diverging.light) : null
@@ -47,7 +58,8 @@ function show(strip) {
     })
     for (const scale of strip.scales[r]) drawScale(scale, [`−${row.limit}`, `+${row.limit}`], colours)
   })
-  strip.captions.forEach((caption, i) => (caption.textContent = data.captions?.[i] ?? ""))
+  strip.paintedDark = strip.dark
+  strip.captions.forEach((caption, i) => (caption.textContent = moment.captions?.[i] ?? ""))
 }
 
 // How many columns fit in a line, and at which whole-number zoom.
@@ -68,6 +80,7 @@ function build(strip, { columns, lines, zoom, labelled }) {
   const { height, width } = data
   strip.canvases = data.rows.map(() => [])
   strip.scales = data.rows.map(() => [])
+  strip.painted = [] // by row, what is on its canvases: the same is not painted twice
   strip.captions = []
   const make = (tag, className, text = "") => {
     const element = document.createElement(tag)
