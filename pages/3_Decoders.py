@@ -6,8 +6,6 @@ import streamlit as st
 
 from pages.ui.frame import frame, told_kindly
 
-LOOK_EVERY = 0.25  # seconds between two looks at a comparison that is going
-
 
 def main() -> None:
     """Draw the page."""
@@ -21,7 +19,7 @@ def bench() -> None:
     # Imported here: the frame is on the screen while torch is loaded.
     from pages.ui import lab
     from pages.ui.decoders.form import comparison_form
-    from pages.ui.decoders.stage import RUN, own_comparisons, stage
+    from pages.ui.decoders.stage import RUN, look_every, own_comparisons, stage
     from pages.ui.decoders.untrained import untrained
     from pages.ui.run_address import run_on_stage
     from pages.ui.visitor import visitor
@@ -34,7 +32,8 @@ def bench() -> None:
         st.subheader("What to compare", anchor=False)
         settings = comparison_form()
     with left:
-        st.fragment(stage, run_every=LOOK_EVERY if run is not None and run.unfinished else None)(settings, me)
+        every = look_every(run)
+        st.fragment(stage, run_every=every)(settings, me, every)
     untrained()
     own_comparisons(me)
 

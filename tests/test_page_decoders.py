@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from aecore.pretrained import COMPARISON, load
 from aecore.runs.store import RunStore
 from aecore.runs.worker import work
 from aecore.training import TrainConfig
+from pages.ui import run_stage
 from pages.ui.decoders.rivals import colours, layer_score_at_start
-from pages.ui.decoders.stage import zipped
+from pages.ui.decoders.stage import look_every, zipped
 
 LITTLE = ModelConfig(image_shape=(1, 8, 8), channels=4, latent_dim=2)
 SHORT = TrainConfig(budget=6, budget_unit="steps", batch_size=32, evaluation_images=64, evaluate_every=3)
@@ -100,6 +102,8 @@ def test_a_finished_comparison_has_pictures_numbers_and_a_verdict(store: RunStor
         assert f"{final[name]['test_psnr']:.2f} dB" in text
     assert "What these numbers say" in text
     assert "On all 360 test images" in text
+    for name, why in store.get(run_id).computing.items():
+        assert f"- {UPSAMPLERS[name].title}: {why}" in text, "how each was computed"
     assert at.button(key="new")
     saved = store.checkpoint(run_id)
     assert saved is not None
@@ -107,6 +111,15 @@ def test_a_finished_comparison_has_pictures_numbers_and_a_verdict(store: RunStor
         archive.extractall(tmp_path / "models")
     for name in ("transpose3", "nearest"):
         assert Checkpoint.load(tmp_path / "models" / name).metrics["test_mse"] == final[name]["test_mse"]
+
+
+def test_a_comparison_that_trains_is_looked_at_every_second(store: RunStore) -> None:
+    run_id = store.create(model=LITTLE, training=SHORT, dataset="digits8", rivals=("transpose3", "nearest"), owner="me")
+    running = replace(store.get(run_id), state="running")
+    assert look_every(None) is None
+    assert look_every(replace(running, state="finished")) is None
+    assert look_every(running) == look_every(replace(running, has_checkpoint=True)) == run_stage.FIRST_FILMS
+    assert look_every(replace(running, wanted="stop")) == run_stage.WAIT
 
 
 def test_a_link_to_a_run_that_is_gone_is_told_kindly() -> None:

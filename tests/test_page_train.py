@@ -170,6 +170,7 @@ def test_a_run_is_looked_at_more_often_when_something_else_is_expected_of_it(sto
     assert run_stage.look_every(replace(queued, state="finished")) is None
     assert run_stage.look_every(running) == run_stage.FILM
     assert run_stage.look_every(replace(running, has_checkpoint=False)) == run_stage.FIRST_FILMS < run_stage.FILM
+    assert run_stage.look_every(replace(running, progress=0.95)) == run_stage.FIRST_FILMS
     for waiting in (queued, replace(running, wanted="stop"), replace(running, state="paused", wanted="pause")):
         assert run_stage.look_every(waiting) == run_stage.WAIT < run_stage.FIRST_FILMS
 

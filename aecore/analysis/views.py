@@ -16,7 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -69,8 +69,22 @@ def _tsne(codes: Points, seed: int) -> Points:
     return np.asarray(maker.fit_transform(codes), dtype=np.float32)
 
 
+@contextlib.contextmanager
+def _hidden(module: str) -> Iterator[None]:
+    """As if a module that is not loaded yet could not be imported."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment] # what Python itself takes for "not there"
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
 def _umap(codes: Points, seed: int) -> Points:
-    import umap  # type: ignore[import-untyped] # ships no type information
+    with _hidden("tensorflow"):  # UMAP would load it for a part not used here, and the two do not bear each other
+        import umap  # type: ignore[import-untyped] # ships no type information
 
     neighbours = min(NEIGHBOURS, len(codes) - 1)
     maker = umap.UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1)  # with a seed it uses one thread anyway

@@ -22,7 +22,9 @@ from pages.ui.live_line import live_line
 from pages.ui.palette import current
 from pages.ui.strip import Moment, StripRow, image_strip
 
-FIRST_FILMS, FILM = 1.0, 2.0  # seconds between two looks at a run that trains, before and after it was first saved
+FILM = 2.0  # seconds between two looks at a run that trains
+FIRST_FILMS = 1.0  # until it is first saved, and near its end
+NEAR_THE_END = 0.9  # of the budget
 WAIT = 0.4  # seconds between two looks at a run of which something else is expected
 MOST_MOMENTS = 14  # of a film: a worker reports no more often
 
@@ -43,13 +45,13 @@ def look_every(run: Run | None) -> float | None:
 
     Each look costs a browser several drawings of the whole page, whatever has changed on it, and where the run trains
     on the same machine that is taken from the training. So it is looked at seldom, and what it reported meanwhile is
-    then shown moment by moment. The first pictures, which change most, are not kept waiting.
+    then shown moment by moment. The first pictures, which change most, are not kept waiting, nor is the end.
     """
     if run is None or not run.unfinished:
         return None
     if not _trains(run):
         return WAIT
-    return FILM if run.has_checkpoint else FIRST_FILMS
+    return FILM if run.has_checkpoint and run.progress < NEAR_THE_END else FIRST_FILMS
 
 
 def _trains(run: Run) -> bool:

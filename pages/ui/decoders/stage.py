@@ -48,11 +48,19 @@ METERS = {
 LOGARITHMIC = ("mse", "image_score")  # they change by more than a hundredfold
 
 
-def stage(settings: Settings | None, me: str) -> None:
-    """Draw the buttons and the comparison; called again and again while it is going."""
+def look_every(run: Run | None) -> float | None:
+    """Seconds between two looks at a comparison; None for one that has ended. Nothing is shown in between."""
+    every = run_stage.look_every(run)
+    return None if every is None else min(every, run_stage.FIRST_FILMS)
+
+
+def stage(settings: Settings | None, me: str, every: float | None) -> None:
+    """Draw the buttons and the comparison; called again every so many seconds while it is going."""
     run = run_address.current(RUN)
     transport(run, me, ready=settings is not None, read=read_comparison)
     run_address.rerun_if_it_began_or_ended(RUN, run)
+    if look_every(run) != every:
+        st.rerun()
     if run is None:
         trained_beforehand()
     else:
@@ -75,6 +83,9 @@ def of_a_run(run: Run, me: str) -> None:
     images = DATASETS[run.dataset].test_size if final else None
     numbers(run.models, latest, images)
     conclusion(run.models, run.training.seed, latest)
+    if run.computing:
+        with st.expander("How each is computed"):
+            st.markdown("\n".join(f"- {UPSAMPLERS[name].title}: {why}" for name, why in run.computing.items()))
     with st.container(horizontal=True, gap="small"):
         after(run, me)
 
