@@ -226,6 +226,8 @@ def test_a_finished_run_can_be_found_again_and_deleted(page: Page, lab: str) -> 
     page.get_by_role("link", name="Train").first.click()
     expect_state(page, "Finished")
     shelf = page.get_by_role("button", name="Delete")
+    expect(shelf.first).to_be_enabled(timeout=PATIENCE)  # it is drawn after the stage
+    settled(page)
     count = shelf.count()
     shelf.first.click()
     expect(page.get_by_role("button", name="Delete")).to_have_count(count - 1, timeout=PATIENCE)
