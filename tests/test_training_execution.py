@@ -261,10 +261,7 @@ def test_it_says_what_it_is() -> None:
 # -- whole trainings ---------------------------------------------------------------------------------------------
 
 CONV = model_of("upsample transpose4")
-RESUMED = [
-    Execution(channels_last=True, by_phases=True),
-    pytest.param(HALF[-1], marks=needs_bfloat16),
-]
+RESUMED = [Execution(channels_last=True, by_phases=True), pytest.param(HALF[-1], marks=needs_bfloat16)]
 
 
 @pytest.fixture

@@ -125,8 +125,6 @@ class _Recorder(TorchDispatchMode):
         return result
 
     def _note(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        if operation.namespace == "profiler":
-            return
         if operation is torch.ops.aten.detach.default:  # means something to autograd only
             self._name(result, self._told(args[0]))
             return
@@ -162,13 +160,12 @@ class _Recorder(TorchDispatchMode):
     def _told(self, value: Any) -> str:
         """An argument as TorchScript writes it."""
         match value:
+            case Tensor() if value in self._tensors:
+                return str(self._tensors[value])
+            case torch.Generator() if _identity(value) in self._generators:
+                return self._generators[_identity(value)]
             case Tensor() | torch.Generator():
-                known = (
-                    self._tensors.get(value) if isinstance(value, Tensor) else self._generators.get(_identity(value))
-                )
-                if known is None:
-                    raise _Untold(f"a {type(value).__name__} comes from elsewhere")
-                return str(known)
+                raise _Untold(f"a {type(value).__name__} comes from elsewhere")
             case list() | tuple():
                 return f"[{', '.join(map(self._told, value))}]"
             case float() if not math.isfinite(value):

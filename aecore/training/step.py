@@ -64,7 +64,7 @@ class Step:
         """
         self._model, self._stored, self._config, self._execution = model, stored, config, execution
         self._network = model if model.twin is None else model.twin.network
-        self._weights = list(model.parameters())
+        self._weights, self._learned = list(model.parameters()), list(self._network.parameters())
         self._loss = loss_of(model.config, config)
         self._draws = torch.Generator()
         self._share = torch.ones((), dtype=torch.float64)
@@ -98,7 +98,7 @@ class Step:
             return self._computed(*images)
         if self._recording is not None:
             return self._recording.play(*images)
-        tensors = [*self._weights, *self._network.parameters(), *self._network.buffers()]
+        tensors = [*self._weights, *self._learned, *self._network.buffers()]
         known = {id(tensor): tensor for tensor in tensors}.values()
         found = record(lambda: self._computed(*images), images, [*known, self._share, self._draws])
         self._recording, self.unrecorded = found.recording, found.why_not
@@ -111,7 +111,7 @@ class Step:
             self._model.twin.refresh()
         terms = self._network.loss_terms(target if seen is None else seen, target, self._loss, self._draws)
         minimised = terms.total(self._share)
-        gradients = torch.autograd.grad(minimised, list(self._network.parameters()))
+        gradients = torch.autograd.grad(minimised, self._learned)
         full = terms.total() if terms.bottleneck else minimised
         return [minimised.detach(), full.detach(), *map(_as_of, self._weights, gradients)]
 

@@ -62,7 +62,7 @@ def draw(run: Run) -> None:
     """Draw the stage of `run` as it is now, and how it came to that since the visitor last looked."""
     points = points_of(run.id)
     stage, snapshots = lab.store().stage(run.id), _since_last_look(run)
-    status(run, [progress_text(*_as_it_was(run, points, snapshot.step)) for snapshot in snapshots[:-1]], points)
+    status(run, points, [progress_text(*_as_it_was(run, points, snapshot.step)) for snapshot in snapshots[:-1]])
     if stage is None or not snapshots:
         waiting_stage(run)
         return
@@ -88,13 +88,13 @@ def _as_it_was(run: Run, points: list[Point], step: int) -> tuple[Run, list[Poin
     return replace(run, step=step), [point for point in points if point.step <= step]
 
 
-def status(run: Run, before: Sequence[str], points: list[Point]) -> None:
+def status(run: Run, points: list[Point], before: Sequence[str] = ()) -> None:
     """One line that says where the run stands, and how far it is.
 
     Args:
         run: As it is now.
-        before: What the line says on the way there, in order.
         points: All of the run.
+        before: What the line says on the way there, in order.
     """
     name, colour, icon = STATES[run.state]
     if run.unfinished and run.wanted == "stop":

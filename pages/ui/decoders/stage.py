@@ -70,7 +70,7 @@ def stage(settings: Settings | None, me: str, every: float | None) -> None:
 def of_a_run(run: Run, me: str) -> None:
     """A comparison as it is now."""
     points = run_stage.points_of(run.id)
-    run_stage.status(run, [], points)
+    run_stage.status(run, points)
     shown, snapshot = lab.store().stage(run.id), lab.store().snapshot(run.id)
     if shown is None or snapshot is None:
         run_stage.waiting_stage(run)
